@@ -1,0 +1,67 @@
+#ifndef SENTRY_VFS_FD_TABLE_H_
+#define SENTRY_VFS_FD_TABLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "platform/base/errno.h"
+#include "platform/base/mutex.h"
+#include "platform/base/ref.h"
+#include "platform/base/types.h"
+#include "sentry/vfs/file.h"
+
+namespace runsc {
+
+// File descriptors of a process (CLONE_FILES shares one). Thread-safe.
+class FdTable : public RefCounted {
+ public:
+  static Ref<FdTable> New();
+  // fork(2): a copy that shares the descriptions. `from`..: descriptors from that on are left out
+  // (close_range(2) CLOSE_RANGE_UNSHARE).
+  Ref<FdTable> Fork(uint32_t end = UINT32_MAX);
+
+  // EBADF if not open.
+  ErrnoOr<Ref<File>> Get(FdNum fd);
+  // As Get; EBADF too for O_PATH descriptions (fdget semantics).
+  ErrnoOr<Ref<File>> GetIo(FdNum fd);
+  // As GetIo, and open for reading (writing): EBADF otherwise.
+  ErrnoOr<Ref<File>> GetReadable(FdNum fd);
+  ErrnoOr<Ref<File>> GetWritable(FdNum fd);
+
+  // Lowest free descriptor at or above `min` and below `limit` (RLIMIT_NOFILE): EMFILE.
+  ErrnoOr<FdNum> Install(Ref<File> file, bool cloexec, uint64_t limit, int32_t min = 0);
+  // Two at once or none.
+  Status InstallPair(Ref<File> a, Ref<File> b, bool cloexec, uint64_t limit, FdNum out[2]);
+  // dup2/dup3: puts `file` at `fd`; answers what was there (the caller closes it). EBADF if
+  // fd >= limit.
+  ErrnoOr<Ref<File>> Replace(FdNum fd, Ref<File> file, bool cloexec, uint64_t limit);
+  // Takes the descriptor out; the caller runs the close (OnDescriptorClose). EBADF.
+  ErrnoOr<Ref<File>> Remove(FdNum fd);
+  // Takes out all in [first, last] (all with cloexec set, if only_cloexec).
+  std::vector<Ref<File>> RemoveRange(uint32_t first, uint32_t last, bool only_cloexec);
+  ErrnoOr<bool> CloseOnExec(FdNum fd);
+  Status SetCloseOnExec(FdNum fd, bool on);
+  void SetCloseOnExecRange(uint32_t first, uint32_t last);
+  // Open descriptors in order (for /proc/pid/fd).
+  std::vector<int32_t> List();
+  size_t Count();
+  // A number that dies with this table: owner of POSIX locks.
+  uint64_t id() const { return id_; }
+
+ private:
+  FdTable();
+  ~FdTable() override;
+  struct Slot {
+    Ref<File> file;
+    bool cloexec = false;
+  };
+  const uint64_t id_;
+  RwMutex<LockRank::kFdTable> mu_;
+  std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
+  int32_t lowest_free_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_VFS_FD_TABLE_H_

@@ -1,0 +1,135 @@
+#ifndef SENTRY_VFS_FILE_H_
+#define SENTRY_VFS_FILE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "platform/base/errno.h"
+#include "platform/base/mutex.h"
+#include "platform/base/ref.h"
+#include "platform/base/types.h"
+#include "sentry/mm/mappable.h"
+#include "sentry/usermem/usermem.h"
+#include "sentry/vfs/path.h"
+#include "sentry/vfs/types.h"
+#include "sentry/wait/wait.h"
+
+namespace runsc {
+
+class Inode;
+
+// Receives directory entries in order.
+class DirSink {
+ public:
+  virtual ~DirSink() = default;
+  // `next_offset` is the directory offset after this entry (d_off). Answers false if it does not
+  // fit: the entry is then not consumed and listing stops.
+  virtual bool Add(std::string_view name, uint64_t ino, uint32_t type_bits, int64_t next_offset) = 0;
+};
+
+// Arguments of ioctl(2).
+struct IoctlRequest {
+  uint32_t command = 0;
+  uint64_t arg = 0;
+  UserMemory& mem;
+};
+
+// An open file description (open(2)): flags, offset, and the operations of whatever it is.
+// Operations never sleep: what would sleep answers kWouldBlock, and the caller waits on the
+// Pollable side (EPOLLIN before reads, EPOLLOUT before writes). Thread-safe.
+class File : public RefCounted, public Pollable {
+ public:
+  // Descriptions without a path (pipes, sockets, eventfd) still have a Path on an internal mount,
+  // made by vfs/anon.h.
+  File(Path path, uint32_t flags, Ref<const Credentials> creds);
+  ~File() override;
+
+  const Path& path() const { return path_; }
+  Inode& inode() const { return *inode_; }
+  const Credentials& creds() const { return *creds_; }
+
+  // O_* status flags (access mode, O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_PATH, …).
+  uint32_t flags() const { return flags_.load(std::memory_order_relaxed); }
+  void SetFlags(uint32_t mask, uint32_t value);
+  bool readable() const { return readable_; }
+  bool writable() const { return writable_; }
+  bool is_path_only() const { return path_only_; }
+  bool nonblock() const;
+
+  // At the file offset, which advances. Streams override these; files with positions override the
+  // *At forms and inherit these. Answers bytes moved; 0 is end of file. Files without positions
+  // answer ESPIPE to the *At forms.
+  virtual ErrnoOr<size_t> Read(IoContext& io, UserOut& dst);
+  virtual ErrnoOr<size_t> Write(IoContext& io, UserIn& src);
+  virtual ErrnoOr<size_t> ReadAt(IoContext& io, UserOut& dst, uint64_t offset);
+  // With io.append the offset is ignored and data goes to the end; `*end_offset` gets the offset
+  // after the last byte written.
+  virtual ErrnoOr<size_t> WriteAt(IoContext& io, UserIn& src, uint64_t offset,
+                                  uint64_t* end_offset);
+  // lseek(2). Default: SEEK_SET, SEEK_CUR, SEEK_END by the inode's size; SEEK_DATA/HOLE through
+  // SeekData. ESPIPE for streams (seekable() false).
+  virtual ErrnoOr<int64_t> Seek(int64_t offset, int whence);
+  virtual bool seekable() const { return true; }
+  // Next data (or hole) offset at or after `offset`. Default: all data, a hole at the end. ENXIO.
+  virtual ErrnoOr<uint64_t> SeekData(uint64_t offset, bool hole);
+  // Lists from the file offset. ENOTDIR by default.
+  virtual Status ReadDir(const OpContext& ctx, DirSink& sink);
+  virtual Status Sync(bool data_only);
+  virtual Status SyncRange(uint64_t start, uint64_t length) { return Sync(true); }
+  // fallocate(2) modes. EOPNOTSUPP, ENODEV, ESPIPE.
+  virtual Status Allocate(const OpContext& ctx, int mode, uint64_t offset, uint64_t length);
+  virtual Status Truncate(const OpContext& ctx, uint64_t size);
+  // ENOTTY for unknown commands. FIONBIO, FIOASYNC, FIOCLEX are served above.
+  virtual ErrnoOr<int64_t> Ioctl(IoContext& io, const IoctlRequest& request);
+  // Object for mmap(2); ENODEV by default. May refuse by `shared` and `access`.
+  virtual ErrnoOr<Ref<Mappable>> Map(bool shared, Access access);
+  // Called at each close(2) of a descriptor (not at the last reference): flush, POSIX locks.
+  virtual Status OnDescriptorClose(const OpContext& ctx) { return Ok(); }
+  // Text after "pos, flags, mnt_id, ino" in /proc/pid/fdinfo.
+  virtual std::string FdInfo() { return ""; }
+  // What /proc/pid/fd/N reads as when the path is not a real one ("pipe:[12]"); empty: the path.
+  virtual std::string Description() { return ""; }
+
+  // Regular files and directories: always ready; no events.
+  EventMask Poll(EventMask mask) override;
+  void AddWaiter(Waiter* w, EventMask mask, bool exclusive) override {}
+  void RemoveWaiter(Waiter* w) override {}
+
+  // Offset as lseek(fd, 0, SEEK_CUR) answers.
+  int64_t offset();
+  void SetOffset(int64_t offset);
+  // Unique while the description lives (fdinfo, kcmp, epoll keys).
+  uint64_t id() const { return id_; }
+
+  // fcntl(F_SETOWN/F_SETSIG) state: kept here, used by vfs/async.
+  struct AsyncOwner {
+    int type = 0;  // F_OWNER_*
+    int32_t pid = 0;
+    int32_t signal = 0;
+  };
+  AsyncOwner async_owner();
+  void SetAsyncOwner(const AsyncOwner& owner);
+
+ protected:
+  // One reader or writer moves the offset at a time (Linux f_pos_lock).
+  Mutex<LockRank::kFile> offset_mu_;
+  int64_t offset_ ABSL_GUARDED_BY(offset_mu_) = 0;
+
+ private:
+  const Path path_;
+  const Ref<Inode> inode_;
+  const Ref<const Credentials> creds_;
+  const bool readable_;
+  const bool writable_;
+  const bool path_only_;
+  const uint64_t id_;
+  std::atomic<uint32_t> flags_;
+  Mutex<LockRank::kTask> owner_mu_;
+  AsyncOwner owner_ ABSL_GUARDED_BY(owner_mu_);
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_VFS_FILE_H_

@@ -1,0 +1,71 @@
+#ifndef SENTRY_VFS_TYPES_H_
+#define SENTRY_VFS_TYPES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "platform/base/errno.h"
+#include "platform/base/types.h"
+#include "sentry/auth/credentials.h"
+
+namespace runsc {
+
+class Task;
+class UserMemory;
+
+// Nanoseconds since the epoch.
+using FileTime = int64_t;
+
+// What stat(2) and statx(2) report. Ids are kernel ids.
+struct Attr {
+  uint64_t ino = 0;
+  uint64_t dev = 0;     // of the file system, encoded as in new_encode_dev
+  uint32_t mode = 0;    // type and permission bits
+  uint32_t nlink = 0;
+  Uid uid = 0;
+  Gid gid = 0;
+  DeviceId rdev;
+  uint64_t size = 0;
+  uint64_t blocks = 0;  // of 512 bytes
+  uint32_t blksize = 4096;
+  FileTime atime = 0, mtime = 0, ctime = 0, btime = 0;
+  uint64_t attributes = 0;  // STATX_ATTR_*
+};
+
+// A change of attributes; unset members stay. Permission was checked by the caller (vfs).
+struct AttrChange {
+  std::optional<uint32_t> mode;  // permission bits only
+  std::optional<Uid> uid;
+  std::optional<Gid> gid;
+  std::optional<uint64_t> size;
+  std::optional<FileTime> atime, mtime;
+  // ctime is set by the file system.
+};
+
+struct FsStat {
+  uint64_t type = 0;  // f_type magic
+  uint64_t block_size = 4096, blocks = 0, blocks_free = 0, blocks_available = 0;
+  uint64_t files = 0, files_free = 0;
+  uint64_t name_max = 255;
+};
+
+// Who does an operation. `task` may be null (boot); only sentry/fs and above look inside it.
+struct OpContext {
+  const Credentials& creds;
+  Task* task = nullptr;
+};
+
+// Who does a read, write or ioctl and how.
+struct IoContext {
+  const Credentials& creds;
+  Task* task = nullptr;
+  // The caller will not wait (O_NONBLOCK, RWF_NOWAIT, MSG_DONTWAIT). Files answer kWouldBlock either
+  // way; sockets and ttys may need to know.
+  bool nonblock = false;
+  bool append = false;  // RWF_APPEND or O_APPEND: the write goes to the end
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_VFS_TYPES_H_
