@@ -1,6 +1,7 @@
 #ifndef PLATFORM_MEMORY_MEMORY_FILE_H_
 #define PLATFORM_MEMORY_MEMORY_FILE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -10,17 +11,10 @@
 #include "platform/base/errno.h"
 #include "platform/base/mutex.h"
 #include "platform/base/types.h"
+#include "platform/memory/free_map.h"
+#include "platform/memory/recycle_pool.h"
 
 namespace runsc {
-
-// [start, end) offsets in the memory file, page aligned.
-struct FileRange {
-  uint64_t start = 0;
-  uint64_t end = 0;
-  uint64_t size() const { return end - start; }
-  bool empty() const { return start >= end; }
-  auto operator<=>(const FileRange&) const = default;
-};
 
 // Guest RAM: one memfd, mapped once, readable and writable, in the sentry. Pages are sparse: a
 // page takes host memory when first touched. Ranges are reference counted per page run, so forks
@@ -56,8 +50,9 @@ class MemoryFile {
   void TrimPool();
   // Host memory in use, bytes (fstat of the memfd).
   uint64_t HostBytes() const;
-  // Limit on host memory that Allocate checks against, bytes; 0 is none.
-  void SetLimit(uint64_t bytes) { byte_limit_ = bytes; }
+  // Limit on host memory, bytes; 0 is none. Allocate answers ENOMEM once the memory in use is
+  // there; sparse ranges may promise more than that, as Linux overcommits.
+  void SetLimit(uint64_t bytes) { byte_limit_.store(bytes, std::memory_order_relaxed); }
   // Bytes allocated (referenced at least once), whether or not touched.
   uint64_t AllocatedBytes();
 
@@ -66,28 +61,32 @@ class MemoryFile {
     uint64_t end;
     uint32_t refs;
   };
-  MemoryFile(int fd, char* base, uint64_t limit) : fd_(fd), base_(base), limit_(limit) {}
+  using Runs = std::map<uint64_t, Run>;
 
-  void SplitLocked(uint64_t at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void MergeLocked(FileRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void FreeLocked(FileRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void AddFreeLocked(FileRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  MemoryFile(int fd, char* base, uint64_t limit);
+
+  bool OverLimit(uint64_t bytes);
+  void PunchHole(FileRange range);
+  void DecommitAndFree(std::vector<FileRange> ranges) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // First run that ends above `at`; its start is moved up to `at` by a split if below.
+  Runs::iterator SplitLocked(uint64_t at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Joins `it` with the run before it if they touch and count alike; answers the joined run.
+  Runs::iterator MergeBackLocked(Runs::iterator it) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void AddRunLocked(FileRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ranges whose last reference went.
+  std::vector<FileRange> DropLocked(FileRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ErrnoOr<FileRange> TakeFreeLocked(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const int fd_;
   char* const base_;
   const uint64_t limit_;
-  uint64_t byte_limit_ = 0;
+  std::atomic<uint64_t> byte_limit_{0};
 
   Mutex<LockRank::kMemoryFile> mu_;
-  // Allocated runs by start offset.
-  std::map<uint64_t, Run> runs_ ABSL_GUARDED_BY(mu_);
-  // Free, decommitted ranges: start -> end, coalesced. Above next_ everything is free.
-  std::map<uint64_t, uint64_t> free_ ABSL_GUARDED_BY(mu_);
-  // Free ranges that still have host memory and are not zeroed: the recycling pool.
-  std::vector<FileRange> pool_ ABSL_GUARDED_BY(mu_);
-  uint64_t pool_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t next_ ABSL_GUARDED_BY(mu_) = 0;
+  Runs runs_ ABSL_GUARDED_BY(mu_);  // allocated runs by start offset
+  FreeMap free_ ABSL_GUARDED_BY(mu_);
+  RecyclePool pool_ ABSL_GUARDED_BY(mu_);
   uint64_t allocated_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
