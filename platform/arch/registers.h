@@ -41,7 +41,7 @@ struct Registers {
 // Size in bytes of the XSAVE area that this host's kernel puts in a signal frame (CPUID leaf 0xD
 // for the enabled XCR0 features); at least the 512+64-byte legacy area and header.
 uint32_t XsaveSize();
-// XCR0 of this host.
+// XCR0 of this host, without features that need a permission first (AMX tile data).
 uint64_t XsaveFeatures();
 
 // FPU/SSE/AVX state of a guest thread in standard (non-compacted) XSAVE format, XsaveSize() bytes.
@@ -54,6 +54,9 @@ void SanitizeFpuState(FpuState& state);
 // Clears reserved and privileged bits of eflags, makes pc/sp-independent fields valid, so hostile
 // registers from a guest can be loaded. Non-canonical rip, rsp, fs_base, gs_base: answers false.
 bool SanitizeRegisters(Registers& regs);
+
+// What a new program's first thread starts with: pc and sp as given, all else zero.
+Registers InitialRegisters(uint64_t pc, uint64_t sp);
 
 }  // namespace runsc::arch
 
