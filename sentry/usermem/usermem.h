@@ -107,6 +107,8 @@ class UserPieces {
   // The range at the front, at most `remaining` long. remaining() > 0.
   UserRange Front() const;
   ErrnoOr<size_t> Transfer(size_t max, Access want, PieceSink& sink);
+  // Bytes consumed so far; only for a kernel buffer.
+  size_t BufferOffset() const { return offset_; }
 
   UserMemory* mem_ = nullptr;
   char* buffer_ = nullptr;
