@@ -1,0 +1,42 @@
+#ifndef PLATFORM_ABI_TERMIOS_H_
+#define PLATFORM_ABI_TERMIOS_H_
+
+#include <cstdint>
+
+// Kernel layouts of terminals (include/uapi/asm-generic/termbits.h), which differ from glibc's.
+
+namespace runsc::abi {
+
+inline constexpr int kNcc = 19;
+
+// TCGETS, TCSETS...
+struct Termios {
+  uint32_t iflag, oflag, cflag, lflag;
+  uint8_t line;
+  uint8_t cc[kNcc];
+};
+
+// TCGETS2, TCSETS2...
+struct Termios2 {
+  uint32_t iflag, oflag, cflag, lflag;
+  uint8_t line;
+  uint8_t cc[kNcc];
+  uint32_t ispeed, ospeed;
+};
+
+struct Winsize {
+  uint16_t row, col, xpixel, ypixel;
+};
+
+// Indices into cc
+enum ControlChar : int {
+  kVintr = 0, kVquit = 1, kVerase = 2, kVkill = 3, kVeof = 4, kVtime = 5, kVmin = 6, kVswtc = 7,
+  kVstart = 8, kVstop = 9, kVsusp = 10, kVeol = 11, kVreprint = 12, kVdiscard = 13, kVwerase = 14,
+  kVlnext = 15, kVeol2 = 16,
+};
+
+static_assert(sizeof(Termios) == 36 && sizeof(Termios2) == 44);
+
+}  // namespace runsc::abi
+
+#endif  // PLATFORM_ABI_TERMIOS_H_
