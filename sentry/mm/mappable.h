@@ -21,15 +21,22 @@ struct Backing {
   bool in_memory_file = false;
 };
 
-// An address space in which a Mappable is mapped, to be told when pages go away.
 class Mappable;
+
+// An address space in which a Mappable is mapped, to be told when pages go away.
 
 class MappingSpace {
  public:
   // File bytes [start, end) (page aligned; end may be UINT64_MAX) have new backing or none:
   // removes their translations from the address space; next access asks Translate again.
   // `private_copies` too: drops private copies as truncate(2) does.
+  // Called without locks ranked kMmMap or higher (so not under the Mappable's own lock): use
+  // MappingSet (mapping_set.h), which also keeps the space alive meanwhile.
   virtual void InvalidateMappable(Mappable* object, uint64_t start, uint64_t end, bool private_copies) = 0;
+  // Keeps the space from being destroyed until Unpin; false if it is being destroyed already (its
+  // mappings are then going away by themselves).
+  virtual bool Pin() = 0;
+  virtual void Unpin() = 0;
 
  protected:
   virtual ~MappingSpace() = default;
@@ -45,13 +52,18 @@ class Mappable : public RefCounted {
   virtual ErrnoOr<Backing> Translate(uint64_t offset, uint64_t length, Access want) = 0;
   // A reference on the pages of a Backing that was handed out is kept by the Mappable: it must not
   // free or replace them without first calling InvalidateMappable on every space it was told of.
-  // `writable`: a shared mapping that may write (for F_SEAL_WRITE, ETXTBSY).
+  // `writable`: a shared mapping that may write (for F_SEAL_WRITE, ETXTBSY). Ranges may be added
+  // and removed in different pieces: what counts is the bytes a space has (see MappingSet).
   virtual Status AddMapping(MappingSpace* space, AddrRange range, uint64_t offset,
                             bool writable) = 0;
   virtual void RemoveMapping(MappingSpace* space, AddrRange range, uint64_t offset,
                              bool writable) = 0;
   // msync(2) with MS_SYNC.
   virtual Status SyncMapped(uint64_t start, uint64_t end) = 0;
+  // madvise(2) with MADV_REMOVE: frees [start, end), which reads as zero afterwards. Takes only
+  // locks ranked kMappable or higher and does not call InvalidateMappable: the backing stays what
+  // it is or the caller's range is translated again. EOPNOTSUPP where holes cannot be made.
+  virtual Status PunchHole(uint64_t start, uint64_t end) { return Errno::kOpnotsupp; }
   // What /proc/pid/maps shows.
   struct Identity {
     DeviceId dev;

@@ -150,7 +150,10 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
   void SetDumpable(int value);
 
   // MappingSpace.
-  void InvalidateMappable(Mappable* object, uint64_t start, uint64_t end, bool private_copies) override;
+  void InvalidateMappable(Mappable* object, uint64_t start, uint64_t end,
+                          bool private_copies) override;
+  bool Pin() override { return TryIncRef(); }
+  void Unpin() override { DecRef(); }
 
  private:
   struct Impl;
