@@ -10,6 +10,7 @@
 #include "platform/base/errno.h"
 #include "platform/base/ref.h"
 #include "platform/memory/memory_file.h"
+#include "sentry/kernel/program_loader.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/thread_group.h"
 
@@ -28,6 +29,8 @@ struct KernelOptions {
   platform::Platform* platform = nullptr;  // outlives the kernel
   MemoryFile* memory = nullptr;            // outlives the kernel
   SyscallServer* syscalls = nullptr;       // outlives the kernel
+  ProgramLoader* loader = nullptr;         // outlives the kernel
+  bool allow_suid = false;                 // --allow-suid: execve(2) honours set-id bits
   int cpus = 1;                            // what the guest is told
   uint64_t total_memory = 0;               // bytes, what the guest is told
   std::string hostname = "runsc";
