@@ -85,6 +85,9 @@ class File : public RefCounted, public Pollable {
   virtual ErrnoOr<int64_t> Ioctl(IoContext& io, const IoctlRequest& request);
   // Object for mmap(2); ENODEV by default. May refuse by `shared` and `access`.
   virtual ErrnoOr<Ref<Mappable>> Map(bool shared, Access access);
+  // A FIFO opened without O_NONBLOCK waits for its other end: kWouldBlock until it has come (the
+  // file already counts as this end). open(2) waits with it before installing the descriptor.
+  virtual Status FinishOpen() { return Ok(); }
   // Called at each close(2) of a descriptor (not at the last reference): flush, POSIX locks.
   virtual Status OnDescriptorClose(const OpContext& ctx) { return Ok(); }
   // Text after "pos, flags, mnt_id, ino" in /proc/pid/fdinfo.

@@ -80,8 +80,8 @@ class Inode : public RefCounted {
   virtual bool is_magic_link() const { return false; }
   virtual ErrnoOr<Path> FollowMagic(const OpContext& ctx);
 
-  // A new open file description. `path` is where it was found. Regular files must not sleep; FIFOs
-  // answer kWouldBlock until the other end is there (vfs waits through open_queue()).
+  // A new open file description. `path` is where it was found. Regular files must not sleep; a
+  // FIFO's File waits for its other end in File::FinishOpen().
   virtual ErrnoOr<Ref<File>> Open(const OpContext& ctx, const Path& path,
                                   const OpenRequest& request) = 0;
   // Regular files: the object behind mmap(2); null if it cannot be mapped (ENODEV).

@@ -5,6 +5,7 @@
 
 #include "platform/base/log.h"
 #include "platform/base/strings.h"
+#include "sentry/kernel/thread_group.h"
 #include "syscalls/trace/format.h"
 
 namespace runsc {
