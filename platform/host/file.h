@@ -6,13 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/base/fd.h"
 #include "platform/host/error.h"
-#include "platform/host/unique_fd.h"
 
 namespace runsc::host {
 
 // Opens relative to `dir` (AT_FDCWD allowed) with O_CLOEXEC added.
-HostOr<UniqueFd> OpenAt(int dir, const std::string& path, int flags, unsigned mode = 0);
+HostOr<Fd> OpenAt(int dir, const std::string& path, int flags, unsigned mode = 0);
 // Whole contents of a file, at most `limit` bytes (more is an error).
 HostOr<std::string> ReadFile(int dir, const std::string& path, size_t limit);
 // Writes all of `data` to an open descriptor.

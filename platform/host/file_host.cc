@@ -9,28 +9,19 @@
 
 #include "platform/host/file.h"
 
-namespace runsc {
-
-void UniqueFd::reset(int fd) {
-  if (fd_ >= 0) close(fd_);
-  fd_ = fd;
-}
-
-}  // namespace runsc
-
 namespace runsc::host {
 
-HostOr<UniqueFd> OpenAt(int dir, const std::string& path, int flags, unsigned mode) {
+HostOr<Fd> OpenAt(int dir, const std::string& path, int flags, unsigned mode) {
   int fd;
   do {
     fd = openat(dir, path.c_str(), flags | O_CLOEXEC, mode);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) return SysError("cannot open %s", path.c_str());
-  return UniqueFd(fd);
+  return Fd(fd);
 }
 
 HostOr<std::string> ReadFile(int dir, const std::string& path, size_t limit) {
-  UniqueFd fd = TRY(OpenAt(dir, path, O_RDONLY));
+  Fd fd = TRY(OpenAt(dir, path, O_RDONLY));
   std::string out;
   char buffer[16384];
   while (true) {
@@ -58,7 +49,7 @@ HostStatus WriteAll(int fd, std::string_view data) {
 HostStatus WriteFileAtomic(int dir, const std::string& name, std::string_view data) {
   char temporary[64];
   std::snprintf(temporary, sizeof(temporary), ".tmp.%d", getpid());
-  UniqueFd fd = TRY(OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  Fd fd = TRY(OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
   HostStatus written = WriteAll(fd.get(), data);
   if (written.ok() && renameat(dir, temporary, dir, name.c_str()) < 0) {
     written = SysError("cannot rename to %s", name.c_str());
@@ -79,10 +70,10 @@ HostStatus MakeDirs(const std::string& path, unsigned mode) {
 }
 
 HostOr<std::vector<std::string>> ListDir(int dir) {
-  UniqueFd fd = TRY(OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
+  Fd fd = TRY(OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
   DIR* stream = fdopendir(fd.get());
   if (stream == nullptr) return SysError("cannot list directory");
-  fd.release();
+  fd.Release();
   std::vector<std::string> names;
   while (dirent* entry = readdir(stream)) {
     std::string_view name = entry->d_name;
@@ -93,7 +84,7 @@ HostOr<std::vector<std::string>> ListDir(int dir) {
 }
 
 HostStatus RemoveFlatDir(int parent, const std::string& name) {
-  HostOr<UniqueFd> dir = OpenAt(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  HostOr<Fd> dir = OpenAt(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir.ok()) return dir.error().code == ENOENT ? HostOk() : HostStatus(dir.error());
   std::vector<std::string> names = TRY(ListDir(dir->get()));
   for (const std::string& file : names) {

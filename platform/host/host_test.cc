@@ -19,7 +19,7 @@ class TempDir {
   TempDir() {
     char name[] = "/tmp/host_test.XXXXXX";
     path_ = mkdtemp(name);
-    fd_ = UniqueFd(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    fd_ = Fd(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }
   ~TempDir() { EXPECT_TRUE(RemoveFlatDir(AT_FDCWD, path_).ok()); }
   int fd() const { return fd_.get(); }
@@ -27,7 +27,7 @@ class TempDir {
 
  private:
   std::string path_;
-  UniqueFd fd_;
+  Fd fd_;
 };
 
 TEST(FileTest, AtomicWriteReplaces) {
@@ -54,7 +54,7 @@ TEST(SocketTest, DescriptorsTravelWithTheFirstByte) {
   ASSERT_TRUE(SendWithFds(pair->first.get(), {"abc", 3}, std::span<const int>(&zero, 1)).ok());
   close(zero);
   char data[8];
-  std::vector<UniqueFd> fds;
+  std::vector<Fd> fds;
   EXPECT_EQ(*RecvWithFds(pair->second.get(), data, fds), 3u);
   ASSERT_EQ(fds.size(), 1u);
   EXPECT_EQ(read(fds[0].get(), data, 8), 8);

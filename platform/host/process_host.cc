@@ -53,7 +53,7 @@ HostOr<Process> CloneProcess(uint64_t flags, const std::function<int()>& child) 
   long pid = syscall(SYS_clone3, &args, sizeof(args));
   if (pid < 0) return SysError("cannot start a process");
   if (pid == 0) _exit(child());
-  return Process{static_cast<int>(pid), UniqueFd(pidfd)};
+  return Process{static_cast<int>(pid), Fd(pidfd)};
 }
 
 uint64_t StartTime(int pid) {
@@ -70,8 +70,8 @@ uint64_t StartTime(int pid) {
   return std::strtoull(stat->c_str() + at + 1, nullptr, 10);
 }
 
-HostOr<UniqueFd> OpenProcess(int pid, uint64_t start_time) {
-  UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+HostOr<Fd> OpenProcess(int pid, uint64_t start_time) {
+  Fd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!fd.ok()) return SysError("cannot open process %d", pid);
   uint64_t now = StartTime(pid);
   if (now == 0 || (start_time != 0 && now != start_time)) {
@@ -81,7 +81,7 @@ HostOr<UniqueFd> OpenProcess(int pid, uint64_t start_time) {
   return fd;
 }
 
-HostStatus SendSignal(const UniqueFd& pidfd, int signal) {
+HostStatus SendSignal(const Fd& pidfd, int signal) {
   if (syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) < 0) {
     return SysError("cannot send signal %d", signal);
   }
@@ -96,7 +96,7 @@ HostOr<int> WaitChild(int pid) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-bool WaitGone(const UniqueFd& pidfd, int timeout_ms) {
+bool WaitGone(const Fd& pidfd, int timeout_ms) {
   int64_t end = NowMs() + timeout_ms;
   while (true) {
     pollfd wait{pidfd.get(), POLLIN, 0};
@@ -109,13 +109,13 @@ bool WaitGone(const UniqueFd& pidfd, int timeout_ms) {
 HostStatus RunProgram(const ProgramOptions& options) {
   int input[2];
   if (pipe2(input, O_CLOEXEC) < 0) return SysError("cannot create a pipe");
-  UniqueFd in(input[0]), out(input[1]);
+  Fd in(input[0]), out(input[1]);
   Process child =
       TRY(CloneProcess(0, [&] { return ExecProgram(options, in.get()); }));
-  in.reset();
+  in.Reset();
   void (*old)(int) = signal(SIGPIPE, SIG_IGN);
   (void)WriteAll(out.get(), options.input);  // a program need not read its input
-  out.reset();
+  out.Reset();
   signal(SIGPIPE, old);
   if (!WaitGone(child.pidfd, options.timeout_ms)) {
     (void)SendSignal(child.pidfd, SIGKILL);

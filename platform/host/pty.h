@@ -4,15 +4,15 @@
 #include <cstdint>
 #include <string>
 
+#include "platform/base/fd.h"
 #include "platform/host/error.h"
-#include "platform/host/unique_fd.h"
 
 namespace runsc::host {
 
 // A new host pseudo-terminal.
 struct Pty {
-  UniqueFd master;
-  UniqueFd slave;
+  Fd master;
+  Fd slave;
   std::string name;  // "/dev/pts/N"
 };
 

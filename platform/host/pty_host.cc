@@ -10,7 +10,7 @@ namespace runsc::host {
 
 HostOr<Pty> OpenPty() {
   Pty pty;
-  pty.master.reset(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  pty.master.Reset(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!pty.master.ok()) return SysError("cannot open /dev/ptmx for a terminal");
   int unlock = 0;
   unsigned number = 0;
@@ -20,7 +20,7 @@ HostOr<Pty> OpenPty() {
   }
   pty.name = "/dev/pts/" + std::to_string(number);
   // TIOCGPTPEER opens the peer of this master whatever is mounted on /dev/pts.
-  pty.slave.reset(ioctl(pty.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  pty.slave.Reset(ioctl(pty.master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (!pty.slave.ok()) return SysError("cannot open the new terminal %s", pty.name.c_str());
   return pty;
 }

@@ -29,8 +29,8 @@ HostOr<sockaddr_un> AddressAt(int dir, const std::string& name) {
   return address;
 }
 
-HostOr<UniqueFd> NewSocket() {
-  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+HostOr<Fd> NewSocket() {
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.ok()) return SysError("cannot create a UNIX socket");
   return fd;
 }
@@ -63,7 +63,7 @@ HostOr<size_t> SendPart(int socket, std::span<const char> data, std::span<const 
   return static_cast<size_t>(n);
 }
 
-void TakeFds(msghdr& message, std::vector<UniqueFd>& fds) {
+void TakeFds(msghdr& message, std::vector<Fd>& fds) {
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -77,17 +77,17 @@ void TakeFds(msghdr& message, std::vector<UniqueFd>& fds) {
 
 }  // namespace
 
-HostOr<std::pair<UniqueFd, UniqueFd>> StreamPair() {
+HostOr<std::pair<Fd, Fd>> StreamPair() {
   int fds[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
     return SysError("cannot create a socket pair");
   }
-  return std::make_pair(UniqueFd(fds[0]), UniqueFd(fds[1]));
+  return std::make_pair(Fd(fds[0]), Fd(fds[1]));
 }
 
-HostOr<UniqueFd> ListenAt(int dir, const std::string& name) {
+HostOr<Fd> ListenAt(int dir, const std::string& name) {
   sockaddr_un address = TRY(AddressAt(dir, name));
-  UniqueFd fd = TRY(NewSocket());
+  Fd fd = TRY(NewSocket());
   unlinkat(dir, name.c_str(), 0);
   // bind(2) creates the socket file with the mode that fchmod gave the socket.
   fchmod(fd.get(), 0600);
@@ -101,34 +101,34 @@ HostOr<UniqueFd> ListenAt(int dir, const std::string& name) {
   return fd;
 }
 
-HostOr<UniqueFd> ConnectAt(int dir, const std::string& name) {
+HostOr<Fd> ConnectAt(int dir, const std::string& name) {
   sockaddr_un address = TRY(AddressAt(dir, name));
-  UniqueFd fd = TRY(NewSocket());
+  Fd fd = TRY(NewSocket());
   TRY(ConnectTo(fd.get(), address));
   return fd;
 }
 
-HostOr<UniqueFd> ConnectPath(const std::string& path) {
+HostOr<Fd> ConnectPath(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  UniqueFd parent;
+  Fd parent;
   if (path.size() < sizeof(address.sun_path)) {
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   } else {
     size_t slash = path.rfind('/');
-    parent.reset(open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    parent.Reset(open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!parent.ok()) return SysError("cannot open the directory of %s", path.c_str());
     address = TRY(AddressAt(parent.get(), path.substr(slash + 1)));
   }
-  UniqueFd fd = TRY(NewSocket());
+  Fd fd = TRY(NewSocket());
   TRY(ConnectTo(fd.get(), address));
   return fd;
 }
 
-HostOr<UniqueFd> Accept(int listener) {
+HostOr<Fd> Accept(int listener) {
   int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0) return SysError("cannot accept a connection");
-  return UniqueFd(fd);
+  return Fd(fd);
 }
 
 HostStatus SendWithFds(int socket, std::span<const char> data, std::span<const int> fds) {
@@ -148,7 +148,7 @@ HostStatus SendWithFds(int socket, std::span<const char> data, std::span<const i
   return HostOk();
 }
 
-HostOr<size_t> RecvWithFds(int socket, std::span<char> data, std::vector<UniqueFd>& fds) {
+HostOr<size_t> RecvWithFds(int socket, std::span<char> data, std::vector<Fd>& fds) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 253)];
   iovec part{data.data(), data.size()};
   msghdr message{};
