@@ -36,8 +36,11 @@ inline constexpr size_t MemorySize(uint32_t channels) { return channels * sizeof
 
 // --- gofer side ---
 
-// Sleeps until the request sequence differs from `seen`; returns it.
-uint32_t AwaitRequest(ChannelMemory& m, uint32_t seen);
+// Sleeps until the request sequence differs from `seen`; returns it, or nothing once `canceled`
+// is set (looked at when woken, see WakeGofer).
+std::optional<uint32_t> AwaitRequest(ChannelMemory& m, uint32_t seen,
+                                     const std::atomic<bool>& canceled);
+void WakeGofer(ChannelMemory& m);
 // Publishes `size` bytes of reply_bytes as the answer to `sequence` and wakes the sentry.
 void PostReply(ChannelMemory& m, uint32_t sequence, uint32_t size);
 
@@ -47,11 +50,11 @@ void PostReply(ChannelMemory& m, uint32_t sequence, uint32_t size);
 void PostRequest(ChannelMemory& m, uint32_t sequence, uint32_t size);
 enum class WaitResult { kReplied, kTimeout, kCanceled };
 // Waits for the answer to `sequence`: gives the CPU away once, then sleeps. `canceled` is looked
-// at when woken (see WakeAll).
+// at when woken (see WakeSentry).
 WaitResult AwaitReply(ChannelMemory& m, uint32_t sequence, int64_t timeout_ms,
                       const std::atomic<bool>& canceled);
 // Wakes the waiter so that it sees `canceled`.
-void WakeAll(ChannelMemory& m);
+void WakeSentry(ChannelMemory& m);
 // The CPU the calling thread is on.
 uint32_t CurrentCpu();
 

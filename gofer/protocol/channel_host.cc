@@ -37,13 +37,17 @@ int64_t NowMs() {
 
 }  // namespace
 
-uint32_t AwaitRequest(ChannelMemory& m, uint32_t seen) {
+std::optional<uint32_t> AwaitRequest(ChannelMemory& m, uint32_t seen,
+                                     const std::atomic<bool>& canceled) {
   for (;;) {
+    if (canceled.load()) return std::nullopt;
     uint32_t now = m.request.sequence.load(std::memory_order_acquire);
     if (now != seen) return now;
     // Sequentially consistent with PostRequest: either we see its sequence or it sees us waiting.
     m.reply.waiting.store(1);
-    if (m.request.sequence.load() == seen) Sleep(m.request.sequence, seen, nullptr);
+    if (m.request.sequence.load() == seen && !canceled.load()) {
+      Sleep(m.request.sequence, seen, nullptr);
+    }
     m.reply.waiting.store(0);
   }
 }
@@ -84,7 +88,8 @@ WaitResult AwaitReply(ChannelMemory& m, uint32_t sequence, int64_t timeout_ms,
   }
 }
 
-void WakeAll(ChannelMemory& m) { Wake(m.reply.sequence); }
+void WakeSentry(ChannelMemory& m) { Wake(m.reply.sequence); }
+void WakeGofer(ChannelMemory& m) { Wake(m.request.sequence); }
 
 uint32_t CurrentCpu() {
   int cpu = sched_getcpu();

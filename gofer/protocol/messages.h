@@ -40,7 +40,6 @@ enum class Op : uint32_t {
   kReadLink,
   kSymlink,
   kLink,
-  kMkdir,
   kMknod,
   kUnlink,
   kRename,
@@ -153,14 +152,13 @@ enum OpenFlags : uint32_t {
   kOpenRead = 1,
   kOpenWrite = 2,
   kOpenTruncate = 4,
-  kOpenExclusive = 8,  // create only
 };
 struct OpenRequest {  // name, may be empty; -> Attr and a descriptor
   NodeId node;
   uint32_t flags;
   uint32_t pad;
 };
-// Owner, group and mode are set exactly as given: no umask.
+// The file must not exist. Owner, group and mode are set exactly as given: no umask.
 struct CreateRequest {  // name (none for tmpfile); -> NodeReply and a descriptor
   NodeId dir;
   uint32_t flags;
