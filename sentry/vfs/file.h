@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "platform/base/errno.h"
 #include "platform/base/mutex.h"
@@ -18,6 +19,7 @@
 
 namespace runsc {
 
+class File;
 class Inode;
 
 // Receives directory entries in order.
@@ -34,6 +36,19 @@ struct IoctlRequest {
   uint32_t command = 0;
   uint64_t arg = 0;
   UserMemory& mem;
+};
+
+// Held while hooks of a dying File run, and by owners of hooks while they or their hooks go.
+Mutex<LockRank::kEpollTopology>& FileReleaseLock();
+
+// Told when the last reference to a File goes, before it is destroyed (epoll(7) interest).
+class FileReleaseHook {
+ public:
+  // FileReleaseLock() is held. The file is whole, but has no references any more.
+  virtual void OnFileRelease(File& file) = 0;
+
+ protected:
+  virtual ~FileReleaseHook() = default;
 };
 
 // An open file description (open(2)): flags, offset, and the operations of whatever it is.
@@ -115,7 +130,13 @@ class File : public RefCounted, public Pollable {
   AsyncOwner async_owner();
   void SetAsyncOwner(const AsyncOwner& owner);
 
+  // A hook stays until it is removed or has been called. Any thread; the caller of Add has a
+  // reference on the file.
+  void AddReleaseHook(FileReleaseHook* hook);
+  void RemoveReleaseHook(FileReleaseHook* hook);
+
  protected:
+  void OnLastRef() const override;
   // One reader or writer moves the offset at a time (Linux f_pos_lock).
   Mutex<LockRank::kFile> offset_mu_;
   int64_t offset_ ABSL_GUARDED_BY(offset_mu_) = 0;
@@ -129,7 +150,8 @@ class File : public RefCounted, public Pollable {
   const bool path_only_;
   const uint64_t id_;
   std::atomic<uint32_t> flags_;
-  Mutex<LockRank::kTask> owner_mu_;
+  mutable Mutex<LockRank::kTask> owner_mu_;
+  mutable std::vector<FileReleaseHook*> hooks_ ABSL_GUARDED_BY(owner_mu_);
   AsyncOwner owner_ ABSL_GUARDED_BY(owner_mu_);
 };
 

@@ -45,6 +45,17 @@ void WaitQueue::Notify(EventMask events, uint64_t key) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (IsEmpty()) return;
   MutexLock l(mu_);
+  WakeLocked(events, key);
+}
+
+void WaitQueue::NotifyNested(EventMask events) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (IsEmpty()) return;
+  NestedMutexLock l(mu_);
+  WakeLocked(events, 0);
+}
+
+void WaitQueue::WakeLocked(EventMask events, uint64_t key) {
   bool exclusive_done = false;
   for (Waiter* w = head_.load(std::memory_order_relaxed); w != nullptr; w = w->next_) {
     if ((w->mask_ & events) == 0) continue;

@@ -48,9 +48,14 @@ class WaitQueue {
   void Remove(Waiter* w);
   // Wakes waiters whose mask meets `events`. The caller holds no lock ranked above kWaitQueue.
   void Notify(EventMask events, uint64_t key = 0);
+  // The same from inside OnEvent of a waiter on another queue. Such queues form no cycle (epoll_ctl
+  // refuses loops), and the order is from the watched object to the watcher.
+  void NotifyNested(EventMask events);
   bool IsEmpty() const { return head_.load(std::memory_order_acquire) == nullptr; }
 
  private:
+  void WakeLocked(EventMask events, uint64_t key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   Mutex<LockRank::kWaitQueue> mu_;
   std::atomic<Waiter*> head_{nullptr};
   Waiter* tail_ ABSL_GUARDED_BY(mu_) = nullptr;

@@ -1,0 +1,221 @@
+#include "sentry/fs/epoll/epoll.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "platform/base/strings.h"
+#include "sentry/fs/anon/anon_inode.h"
+
+namespace runsc {
+namespace {
+
+constexpr int kMaxNesting = 4;
+constexpr uint32_t kPrivateBits = EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE;
+
+}  // namespace
+
+// One interest.
+class Epoll::Entry final : public Waiter {
+ public:
+  Entry(Epoll* owner, File* file, int32_t fd) : owner_(owner), file_(file), fd_(fd) {}
+
+  bool OnEvent(EventMask, uint64_t) override {
+    owner_->Enqueue(this);
+    return true;
+  }
+
+  Epoll* const owner_;
+  File* const file_;  // not owned: OnFileRelease removes the entry first
+  const int32_t fd_;
+  // Guarded by owner_->mu_.
+  uint32_t events_ = 0;
+  uint64_t data_ = 0;
+  bool armed_ = false;  // false after EPOLLONESHOT fired
+  // Guarded by owner_->ready_mu_.
+  bool queued_ = false;
+  Entry* next_ = nullptr;
+  Entry* prev_ = nullptr;
+};
+
+Epoll::Epoll(const Ref<const Credentials>& creds)
+    : File(NewAnonPath(AnonInode::Kind::kAnon, *creds, "[eventpoll]"), O_RDWR, creds) {}
+
+Epoll::~Epoll() {
+  MutexLock topology(FileReleaseLock());
+  MutexLock l(mu_);
+  for (auto& [key, entry] : entries_) {
+    entry->file_->RemoveReleaseHook(this);
+    Disarm(*entry);
+  }
+}
+
+void Epoll::Enqueue(Entry* entry) {
+  {
+    MutexLock l(ready_mu_);
+    if (!entry->queued_) {
+      entry->queued_ = true;
+      entry->next_ = nullptr;
+      entry->prev_ = ready_tail_;
+      (ready_tail_ != nullptr ? ready_tail_->next_ : ready_head_) = entry;
+      ready_tail_ = entry;
+    }
+  }
+  queue_.NotifyNested(EPOLLIN | EPOLLRDNORM);
+}
+
+void Epoll::Unready(Entry& entry) {
+  MutexLock l(ready_mu_);
+  if (!entry.queued_) return;
+  entry.queued_ = false;
+  (entry.prev_ != nullptr ? entry.prev_->next_ : ready_head_) = entry.next_;
+  (entry.next_ != nullptr ? entry.next_->prev_ : ready_tail_) = entry.prev_;
+}
+
+void Epoll::Arm(Entry& entry) {
+  entry.armed_ = true;
+  entry.file_->AddWaiter(&entry, entry.events_ & ~kPrivateBits,
+                         (entry.events_ & EPOLLEXCLUSIVE) != 0);
+  if (entry.file_->Poll(entry.events_ & ~kPrivateBits) != 0) Enqueue(&entry);
+}
+
+void Epoll::Disarm(Entry& entry) {
+  entry.file_->RemoveWaiter(&entry);
+  Unready(entry);
+  entry.armed_ = false;
+}
+
+int Epoll::DepthBelow() const {
+  int deepest = 0;
+  for (const auto& [inner, count] : inner_) deepest = std::max(deepest, 1 + inner->DepthBelow());
+  return deepest;
+}
+
+bool Epoll::Reaches(const Epoll* target) const {
+  if (this == target) return true;
+  return std::any_of(inner_.begin(), inner_.end(),
+                     [&](const auto& row) { return row.first->Reaches(target); });
+}
+
+// Depth above is bounded because every Add on the way up was checked against the whole below it.
+Status Epoll::CheckTopology(Epoll& inner) {
+  if (inner.Reaches(this)) return Errno::kLoop;
+  return inner.DepthBelow() + 1 > kMaxNesting ? Status(Errno::kLoop) : Ok();
+}
+
+Status Epoll::Add(FdNum fd, File& file, uint32_t events, uint64_t data) {
+  if (&file == this) return Errno::kInval;
+  auto* inner = dynamic_cast<Epoll*>(&file);
+  constexpr uint32_t kWithExclusive =
+      EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+  if ((events & EPOLLEXCLUSIVE) != 0 && (inner != nullptr || (events & ~kWithExclusive) != 0)) {
+    return Errno::kInval;
+  }
+  MutexLock topology(FileReleaseLock());
+  if (inner != nullptr) TRY(CheckTopology(*inner));
+  MutexLock l(mu_);
+  auto [it, fresh] = entries_.try_emplace(Key{&file, fd.value});
+  if (!fresh) return Errno::kExist;
+  it->second = std::make_unique<Entry>(this, &file, fd.value);
+  it->second->events_ = events | EPOLLERR | EPOLLHUP;
+  it->second->data_ = data;
+  if (inner != nullptr) ++inner_[inner];
+  file.AddReleaseHook(this);
+  Arm(*it->second);
+  return Ok();
+}
+
+Status Epoll::Modify(FdNum fd, File& file, uint32_t events, uint64_t data) {
+  MutexLock l(mu_);
+  auto it = entries_.find(Key{&file, fd.value});
+  if (it == entries_.end()) return Errno::kNoent;
+  Entry& entry = *it->second;
+  if (((events | entry.events_) & EPOLLEXCLUSIVE) != 0) return Errno::kInval;
+  Disarm(entry);
+  entry.events_ = events | EPOLLERR | EPOLLHUP;
+  entry.data_ = data;
+  Arm(entry);
+  return Ok();
+}
+
+Status Epoll::Remove(FdNum fd, File& file) {
+  auto* inner = dynamic_cast<Epoll*>(&file);
+  MutexLock topology(FileReleaseLock());
+  MutexLock l(mu_);
+  auto it = entries_.find(Key{&file, fd.value});
+  if (it == entries_.end()) return Errno::kNoent;
+  Disarm(*it->second);
+  file.RemoveReleaseHook(this);
+  entries_.erase(it);
+  if (inner != nullptr && --inner_[inner] == 0) inner_.erase(inner);
+  return Ok();
+}
+
+void Epoll::OnFileRelease(File& file) {
+  MutexLock l(mu_);
+  inner_.erase(dynamic_cast<Epoll*>(&file));
+  auto it = entries_.lower_bound(Key{&file, INT32_MIN});
+  while (it != entries_.end() && it->first.first == &file) {
+    Disarm(*it->second);
+    it = entries_.erase(it);
+  }
+}
+
+// The file may have lost its last reference, but is whole: OnFileRelease waits for mu_.
+uint32_t Epoll::PollEntry(Entry& entry) {
+  if (!entry.armed_) return 0;
+  return entry.file_->Poll(entry.events_ & ~kPrivateBits) & (entry.events_ & ~kPrivateBits);
+}
+
+Epoll::Entry* Epoll::FirstReady() {
+  MutexLock l(ready_mu_);
+  return ready_head_;
+}
+
+void Epoll::HarvestLocked(size_t max, std::vector<EpollReport>* out) {
+  std::vector<Entry*> level;
+  while (out->size() < max) {
+    Entry* entry = FirstReady();
+    if (entry == nullptr) break;
+    Unready(*entry);
+    uint32_t events = PollEntry(*entry);
+    if (events == 0) continue;
+    out->push_back({events, entry->data_});
+    if ((entry->events_ & EPOLLONESHOT) != 0) {
+      Disarm(*entry);
+    } else if ((entry->events_ & EPOLLET) == 0) {
+      level.push_back(entry);
+    }
+  }
+  for (Entry* entry : level) Enqueue(entry);
+}
+
+ErrnoOr<std::vector<EpollReport>> Epoll::Harvest(size_t max) {
+  std::vector<EpollReport> out;
+  MutexLock l(mu_);
+  HarvestLocked(max, &out);
+  if (out.empty()) return Errno::kWouldBlock;
+  return out;
+}
+
+EventMask Epoll::Poll(EventMask mask) {
+  NestedMutexLock l(mu_);
+  while (Entry* entry = FirstReady()) {
+    if (PollEntry(*entry) != 0) return (EPOLLIN | EPOLLRDNORM) & mask;
+    Unready(*entry);
+  }
+  return 0;
+}
+
+std::string Epoll::FdInfo() {
+  MutexLock l(mu_);
+  std::string out;
+  for (const auto& [key, entry] : entries_) {
+    out += StrPrintf("tfd: %8d events: %8x data: %16llx\n", key.second, entry->events_,
+                     static_cast<unsigned long long>(entry->data_));
+  }
+  return out;
+}
+
+}  // namespace runsc
