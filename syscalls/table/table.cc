@@ -4,6 +4,7 @@
 
 #include "syscalls/table/adapter.h"
 // Each family's header, in the order of the folders.
+#include "syscalls/fs/event/event.h"
 
 namespace runsc {
 namespace {
