@@ -296,6 +296,8 @@ TEST_F(ClientTest, StalledGoferIsGivenUp) {
   options.timeout_ms = 200;
   auto client = server.Connect(options);
   kill(server.pid(), SIGSTOP);
+  int status = 0;
+  ASSERT_EQ(waitpid(server.pid(), &status, WUNTRACED), server.pid());
   EXPECT_EQ(client->Attach(0).error(), Errno::kIo);
   EXPECT_NE(listener.reason_.find("did not answer"), std::string::npos);
   kill(server.pid(), SIGCONT);
