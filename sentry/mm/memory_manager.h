@@ -80,10 +80,15 @@ struct MemoryUsage {
 // to the guest. Shared by the tasks that share memory (CLONE_VM). Thread-safe.
 class MemoryManager : public RefCounted, public UserMemory, public MappingSpace {
  public:
+  struct Impl;  // mm_impl.h
   // Empty address space. ENOMEM/EAGAIN if the platform refuses.
   static ErrnoOr<Ref<MemoryManager>> Create(platform::Platform& platform, MemoryFile& memory);
-  // fork(2): a copy with private pages shared copy-on-write.
-  ErrnoOr<Ref<MemoryManager>> Fork();
+  // fork(2): a copy with private pages shared copy-on-write. `stack_pointer`: the caller's, a hint
+  // which pages both will touch at once.
+  ErrnoOr<Ref<MemoryManager>> Fork(UserAddr stack_pointer = {});
+  // RAM that the guest is told it has: longer private writable mappings are refused, as Linux's
+  // heuristic overcommit does. For all address spaces; 0 (the default) is no limit.
+  static void SetTotalMemory(uint64_t bytes);
   ~MemoryManager() override;
 
   platform::AddressSpace& address_space() { return *as_; }
@@ -91,6 +96,11 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
   // Chooses mmap_base and friends (ASLR unless `randomize` is false) for a program whose stack
   // limit is `stack_limit`. Called once, by the loader, on an empty address space.
   void SetLayout(bool randomize, uint64_t stack_limit);
+  // Where the loader puts things, chosen as Linux does: top of the stack, load address of a PIE
+  // with an interpreter, start of the heap for a program whose bss ends at `end_bss`.
+  UserAddr ChooseStackTop(bool randomize);
+  UserAddr ChoosePieBase(bool randomize);
+  UserAddr ChooseBrkStart(UserAddr end_bss, bool randomize);
 
   // mmap(2). EINVAL, ENOMEM, EEXIST, EAGAIN, EPERM, EACCES as the man page says.
   ErrnoOr<UserAddr> MMap(const MMapRequest& request, const MemoryLimits& limits);
@@ -111,6 +121,8 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
   Status MUnlock(UserAddr addr, uint64_t length);
   Status MLockAll(int flags, const MemoryLimits& limits);
   Status MUnlockAll();
+  // mseal(2).
+  Status MSeal(UserAddr addr, uint64_t length);
   // Removes every mapping (exit: memory goes back at once even if the object is still referenced).
   void Clear();
 
@@ -156,7 +168,6 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
   void Unpin() override { DecRef(); }
 
  private:
-  struct Impl;
   MemoryManager(platform::Platform& platform, MemoryFile& memory,
                 std::unique_ptr<platform::AddressSpace> as);
 
