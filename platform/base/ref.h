@@ -30,6 +30,9 @@ class RefCounted {
     }
     return false;
   }
+  // How many references there are at this moment: for "is it busy" questions whose caller keeps
+  // others from taking new ones.
+  uint32_t RefCount() const { return refs_.load(std::memory_order_acquire); }
   uint32_t RefCountForTest() const { return refs_.load(std::memory_order_relaxed); }
 
  protected:

@@ -40,6 +40,7 @@ class UserNamespace : public RefCounted {
 
   const Ref<UserNamespace>& parent() const { return parent_; }
   Uid owner() const { return owner_; }
+  Gid group() const { return group_; }
   uint64_t inode() const { return inode_; }
   bool IsAncestorOfOrSame(const UserNamespace* other) const;
   // Maps between ids as seen inside and kernel ids; kNoId where there is no mapping.

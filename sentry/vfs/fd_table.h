@@ -17,7 +17,7 @@ namespace runsc {
 class FdTable : public RefCounted {
  public:
   static Ref<FdTable> New();
-  // fork(2): a copy that shares the descriptions. `from`..: descriptors from that on are left out
+  // fork(2): a copy that shares the descriptions. `end`: descriptors from that on are left out
   // (close_range(2) CLOSE_RANGE_UNSHARE).
   Ref<FdTable> Fork(uint32_t end = UINT32_MAX);
 
@@ -33,13 +33,15 @@ class FdTable : public RefCounted {
   ErrnoOr<FdNum> Install(Ref<File> file, bool cloexec, uint64_t limit, int32_t min = 0);
   // Two at once or none.
   Status InstallPair(Ref<File> a, Ref<File> b, bool cloexec, uint64_t limit, FdNum out[2]);
-  // dup2/dup3: puts `file` at `fd`; answers what was there (the caller closes it). EBADF if
-  // fd >= limit.
+  // dup2/dup3: puts `file` at `fd`; answers what was there (the caller closes it: Closed). EBADF
+  // if fd >= limit.
   ErrnoOr<Ref<File>> Replace(FdNum fd, Ref<File> file, bool cloexec, uint64_t limit);
-  // Takes the descriptor out; the caller runs the close (OnDescriptorClose). EBADF.
+  // Takes the descriptor out; the caller runs the close (Closed). EBADF.
   ErrnoOr<Ref<File>> Remove(FdNum fd);
   // Takes out all in [first, last] (all with cloexec set, if only_cloexec).
   std::vector<Ref<File>> RemoveRange(uint32_t first, uint32_t last, bool only_cloexec);
+  // What closing a descriptor that was taken out does: POSIX locks go, OnDescriptorClose.
+  Status Closed(const OpContext& ctx, File& file);
   ErrnoOr<bool> CloseOnExec(FdNum fd);
   Status SetCloseOnExec(FdNum fd, bool on);
   void SetCloseOnExecRange(uint32_t first, uint32_t last);
@@ -56,10 +58,17 @@ class FdTable : public RefCounted {
     Ref<File> file;
     bool cloexec = false;
   };
+  int32_t LowestFreeLocked(int32_t min) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void PutLocked(int32_t fd, Ref<File> file, bool cloexec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Ref<File> TakeLocked(int32_t fd) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   const uint64_t id_;
   RwMutex<LockRank::kFdTable> mu_;
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
-  int32_t lowest_free_ ABSL_GUARDED_BY(mu_) = 0;
+  // One bit a descriptor in use; words below first_free_word_ are full.
+  std::vector<uint64_t> used_ ABSL_GUARDED_BY(mu_);
+  size_t first_free_word_ ABSL_GUARDED_BY(mu_) = 0;
+  size_t count_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace runsc

@@ -127,6 +127,8 @@ class File : public RefCounted, public Pollable {
     int32_t pid = 0;
     int32_t signal = 0;
   };
+  // Set by vfs when opening for writing took Inode::GetWriteAccess: the last reference puts it.
+  void SetCountsAsWriter() { counts_as_writer_ = true; }
   AsyncOwner async_owner();
   void SetAsyncOwner(const AsyncOwner& owner);
 
@@ -149,6 +151,7 @@ class File : public RefCounted, public Pollable {
   const bool writable_;
   const bool path_only_;
   const uint64_t id_;
+  bool counts_as_writer_ = false;
   std::atomic<uint32_t> flags_;
   mutable Mutex<LockRank::kTask> owner_mu_;
   mutable std::vector<FileReleaseHook*> hooks_ ABSL_GUARDED_BY(owner_mu_);

@@ -1,6 +1,7 @@
 #ifndef SENTRY_VFS_INODE_H_
 #define SENTRY_VFS_INODE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -99,18 +100,50 @@ class Inode : public RefCounted {
 
   // Advisory locks and inotify watches, made on first use.
   FileLocks& locks();
+  // Drops flock and OFD locks of the open file description `file_id`.
+  void ReleaseFileLocks(uint64_t file_id);
+  // Drops POSIX locks of the descriptor table `table_id`: any close(2) of the file does.
+  void ReleasePosixLocks(uint64_t table_id);
   InodeWatches* watches() const { return watches_.load(std::memory_order_acquire); }
   InodeWatches& EnsureWatches();
   // Bound UNIX socket (S_IFSOCK inodes): an object of net/unix.
   Ref<RefCounted> bound_socket();
   void SetBoundSocket(Ref<RefCounted> socket);
 
+  // Whether a path walk may pass this directory without asking CheckAccess: everybody may search
+  // it. Learnt by the default CheckAccess, forgotten when attributes change through vfs. File
+  // systems whose attributes change by other ways call ForgetAttrCache (or have kRevalidate).
+  bool AnyoneMaySearch() const {
+    return (attr_cache_.load(std::memory_order_acquire) & kAnyoneSearches) != 0;
+  }
+  // Whether writing need not clear set-id bits: there are none. Same life as above.
+  bool NoSetIdBits() const {
+    return (attr_cache_.load(std::memory_order_acquire) & kNoSetId) != 0;
+  }
+  void ForgetAttrCache();
+  // Learns from `attr`, read after `seen` was got from attr_cache(), if nothing changed since.
+  uint32_t attr_cache() const { return attr_cache_.load(std::memory_order_acquire); }
+  void LearnAttr(uint32_t seen, const Attr& attr);
+
+  // Writers and deniers of writing (open for writing against execve; get_write_access in Linux).
+  // ETXTBSY.
+  Status GetWriteAccess();
+  void PutWriteAccess() { write_count_.fetch_sub(1, std::memory_order_acq_rel); }
+  Status DenyWriteAccess();
+  void AllowWriteAccess() { write_count_.fetch_add(1, std::memory_order_acq_rel); }
+
   RwMutex<LockRank::kInodeDir> dir_mutex;
 
  private:
+  static constexpr uint32_t kAnyoneSearches = 1;
+  static constexpr uint32_t kNoSetId = 2;
+  static constexpr uint32_t kAttrGeneration = 4;  // counted above the flag bits
+
   const Ref<Filesystem> fs_;
   std::atomic<FileLocks*> locks_{nullptr};
   std::atomic<InodeWatches*> watches_{nullptr};
+  std::atomic<uint32_t> attr_cache_{0};
+  std::atomic<int32_t> write_count_{0};  // > 0 writers, < 0 deniers
   Mutex<LockRank::kInode> socket_mu_;
   Ref<RefCounted> bound_socket_ ABSL_GUARDED_BY(socket_mu_);
 };
@@ -124,6 +157,11 @@ class Filesystem : public RefCounted {
     kNoDevices = 4,
   };
   explicit Filesystem(const char* type, uint32_t flags = 0);
+  // Counted by Mount. When the last mount is gone vfs drops the cached dentries and calls
+  // OnLastUnmount: a file system that keeps its inodes alive (they refer back to it) lets them go.
+  void AddMount() { mounts_.fetch_add(1, std::memory_order_relaxed); }
+  void DropMount();
+  virtual void OnLastUnmount() {}
 
   const char* type() const { return type_; }     // "tmpfs", "overlay", …
   uint32_t flags() const { return flags_; }
@@ -134,11 +172,14 @@ class Filesystem : public RefCounted {
   // Text for /proc/mounts options after rw/ro, beginning with "," or empty.
   virtual std::string ShowOptions() { return ""; }
   virtual std::string source() { return type_; }
+  // mount(2) MS_REMOUNT with file system options. EINVAL for what it does not know.
+  virtual Status Remount(const OpContext& ctx, std::string_view options);
 
  private:
   const char* const type_;
   const uint32_t flags_;
   const uint64_t dev_;
+  std::atomic<uint32_t> mounts_{0};
 };
 
 // Mode and owner of a new inode in `dir` (set-gid inheritance; inode_init_owner in Linux).

@@ -16,6 +16,17 @@ class UserMemory;
 
 // Nanoseconds since the epoch.
 using FileTime = int64_t;
+// Time stamp for a change now: the realtime clock with the tick's granularity, as Linux uses.
+FileTime CurrentFileTime();
+
+// Device numbers as stat(2) gives them (new_encode_dev in Linux).
+constexpr uint64_t EncodeDevice(DeviceId d) {
+  return (d.minor & 0xff) | (uint64_t{d.major & 0xfff} << 8) | (uint64_t{d.minor & ~0xffu} << 12);
+}
+constexpr DeviceId DecodeDevice(uint64_t dev) {
+  return {static_cast<uint32_t>(dev >> 8 & 0xfff),
+          static_cast<uint32_t>((dev & 0xff) | (dev >> 12 & 0xfff00))};
+}
 
 // What stat(2) and statx(2) report. Ids are kernel ids.
 struct Attr {

@@ -19,6 +19,7 @@ namespace runsc {
 // cwd, root and umask of a process (clone(2) CLONE_FS). Thread-safe.
 class FsContext : public RefCounted {
  public:
+  ~FsContext() override;
   FsContext(Ref<MountNamespace> ns, Path root, Path cwd, uint32_t umask);
   Ref<FsContext> Fork();
   Path root();
@@ -31,6 +32,10 @@ class FsContext : public RefCounted {
   void SetMountNamespace(Ref<MountNamespace> ns, Path root, Path cwd);
 
  private:
+  friend class FsContextList;
+  // Links of the list of all contexts, for pivot_root(2).
+  FsContext* prev_ = nullptr;
+  FsContext* next_ = nullptr;
   Mutex<LockRank::kFsContext> mu_;
   Ref<MountNamespace> ns_ ABSL_GUARDED_BY(mu_);
   Path root_ ABSL_GUARDED_BY(mu_);
@@ -96,12 +101,26 @@ ErrnoOr<std::vector<std::string>> ListXattr(const OpContext& ctx, const Path& pa
 // "(unreachable)" put in front when `root` is not above it.
 std::string PathName(const Path& path, const Path& root);
 
+// The name of `d` inside its own file system, beginning with "/".
+std::string PathInFilesystem(const Dentry& d);
+
 // A file's Path on the internal mount "anon_inode", "pipe", "socket": for descriptions that no
 // directory names. `inode` is theirs.
 Path AnonPath(Ref<Inode> inode, std::string name);
 
 // inotify(7): something happened to `path` (IN_* mask), `name` for its parent's watches.
 void NotifyInotify(const Path& path, uint32_t mask);
+
+// Before a write(2), fallocate(2) or the like to a regular file: clears set-id bits as Linux's
+// file_remove_privs does. Cheap when there are none.
+Status PrepareWrite(const OpContext& ctx, File& file);
+// After data was read (IN_ACCESS) or written (IN_MODIFY). Cheap when nobody watches.
+void NotifyRead(File& file);
+void NotifyWritten(File& file);
+// The last reference to `file` goes (IN_CLOSE_*).
+void NotifyClosed(File& file);
+// Whether `path` may be written to: EROFS on a read-only mount.
+Status CheckMountWritable(const Path& path);
 
 }  // namespace vfs
 }  // namespace runsc
