@@ -8,6 +8,7 @@
 #include "platform/base/errno.h"
 #include "platform/base/types.h"
 #include "sentry/auth/credentials.h"
+#include "sentry/time/clock.h"
 
 namespace runsc {
 
@@ -17,7 +18,7 @@ class UserMemory;
 // Nanoseconds since the epoch.
 using FileTime = int64_t;
 // Time stamp for a change now: the realtime clock with the tick's granularity, as Linux uses.
-FileTime CurrentFileTime();
+inline FileTime CurrentFileTime() { return CoarseRealtimeNanos(); }
 
 // Device numbers as stat(2) gives them (new_encode_dev in Linux).
 constexpr uint64_t EncodeDevice(DeviceId d) {
