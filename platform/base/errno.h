@@ -24,7 +24,7 @@ enum class Errno : uint16_t {
   kDestaddrreq = 89, kMsgsize = 90, kPrototype = 91, kNoprotoopt = 92, kProtonosupport = 93,
   kSocktnosupport = 94, kOpnotsupp = 95, kPfnosupport = 96, kAfnosupport = 97, kAddrinuse = 98,
   kAddrnotavail = 99, kNetdown = 100, kNetunreach = 101, kConnaborted = 103, kConnreset = 104,
-  kNobufs = 105, kIsconn = 106, kNotconn = 107, kTimedout = 110, kConnrefused = 111,
+  kNobufs = 105, kIsconn = 106, kNotconn = 107, kToomanyrefs = 109, kTimedout = 110, kConnrefused = 111,
   kHostdown = 112, kHostunreach = 113, kAlready = 114, kInprogress = 115, kStale = 116,
   kDquot = 122, kCanceled = 125, kNokey = 126, kOwnerdead = 130, kNotrecoverable = 131,
   // What a file operation that would sleep answers; the wait loop in syscalls/dispatch waits.
