@@ -5,6 +5,7 @@
 #include "syscalls/table/adapter.h"
 // Each family's header, in the order of the folders.
 #include "syscalls/fs/event/event.h"
+#include "syscalls/net/net.h"
 
 namespace runsc {
 namespace {
