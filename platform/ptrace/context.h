@@ -1,0 +1,52 @@
+#ifndef PLATFORM_PTRACE_CONTEXT_H_
+#define PLATFORM_PTRACE_CONTEXT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "platform/api/platform.h"
+#include "platform/ptrace/address_space.h"
+#include "platform/ptrace/placement.h"
+#include "platform/ptrace/tracee.h"
+
+namespace runsc::ptrace_platform {
+
+// One guest thread. The sentry thread that switches is the tracer of its place.
+class PtraceContext final : public platform::Context {
+ public:
+  explicit PtraceContext(PtracePlatform& platform);
+  ~PtraceContext() override;
+
+  platform::Stop Switch(platform::AddressSpace& as, arch::Registers& regs) override;
+  void Interrupt() override;
+  arch::FpuState SaveFpu() override;
+  void LoadFpu(const arch::FpuState& state) override;
+  void BeforeBlock() override { seat_.Idle(); }
+  uint64_t GuestCpuNanos() override;
+  void Release() override;
+
+ private:
+  bool Bind(const std::shared_ptr<Space>& space);
+  void PlaceDied();
+  platform::Stop RunOnce(arch::Registers& regs);
+  uint64_t PlaceCpuNanos() const;
+
+  Placement::Seat seat_;
+  std::shared_ptr<Space> space_;  // where it is bound, or null
+  Place place_;
+  int32_t tracer_ = -1;  // thread id of the thread that attached
+  Tracee tracee_;
+  // What to load before the next run, if stale_; else the place has the state.
+  arch::FpuState fpu_;
+  bool stale_ = true;
+  uint64_t cpu_nanos_ = 0;     // used in places given up
+  uint64_t place_start_ = 0;   // CPU time of the place when it was taken
+
+  std::atomic<bool> interrupt_{false};
+  std::atomic<int32_t> running_pid_{-1};
+};
+
+}  // namespace runsc::ptrace_platform
+
+#endif  // PLATFORM_PTRACE_CONTEXT_H_

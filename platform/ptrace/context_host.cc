@@ -1,0 +1,122 @@
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "platform/ptrace/context.h"
+#include "platform/ptrace/platform.h"
+
+namespace runsc::ptrace_platform {
+namespace {
+
+using platform::Event;
+using platform::Stop;
+
+int32_t ThreadId() {
+  static thread_local const int32_t id = static_cast<int32_t>(syscall(SYS_gettid));
+  return id;
+}
+
+}  // namespace
+
+PtraceContext::PtraceContext(PtracePlatform& platform)
+    : seat_(platform.placement()), fpu_(arch::InitialFpuState()) {}
+
+PtraceContext::~PtraceContext() { Release(); }
+
+// CPU time of the process that serves as the guest thread (clock_getcpuclockid(3)).
+uint64_t PtraceContext::PlaceCpuNanos() const {
+  constexpr uint32_t kSchedClock = 2;
+  const auto clock = static_cast<clockid_t>(~static_cast<uint32_t>(place_.pid) << 3 | kSchedClock);
+  timespec t{};
+  if (clock_gettime(clock, &t) != 0) return place_start_;
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+uint64_t PtraceContext::GuestCpuNanos() {
+  if (space_ == nullptr) return cpu_nanos_;
+  return cpu_nanos_ + (PlaceCpuNanos() - place_start_);
+}
+
+bool PtraceContext::Bind(const std::shared_ptr<Space>& space) {
+  if (space_ == space && tracer_ == ThreadId()) return true;
+  Release();
+  ErrnoOr<Place> place = space->TakePlace();
+  if (!place.ok()) return false;
+  place_ = *place;
+  if (!Tracee::Attach(place_.pid, place_.slot, tracee_)) {
+    KillStub(place_.pid);
+    space->DropPlace(place_);
+    return false;
+  }
+  space_ = space;
+  tracer_ = ThreadId();
+  place_start_ = PlaceCpuNanos();
+  seat_.Forget();
+  return true;
+}
+
+// The place is dead and reaped, or beyond reach.
+void PtraceContext::PlaceDied() {
+  KillStub(place_.pid);
+  space_->DropPlace(place_);
+  space_ = nullptr;
+  stale_ = true;
+}
+
+void PtraceContext::Release() {
+  seat_.Idle();
+  if (space_ == nullptr) return;
+  cpu_nanos_ = GuestCpuNanos();
+  if (!stale_ && tracee_.GetFpu(fpu_)) stale_ = true;
+  // From another thread than the tracer all this fails, and the place can only be killed.
+  if (tracee_.Park()) {
+    space_->ReturnPlace(place_);
+    space_ = nullptr;
+    stale_ = true;
+  } else {
+    PlaceDied();
+  }
+}
+
+Stop PtraceContext::RunOnce(arch::Registers& regs) {
+  // Interrupt looks at these two in the other order: whoever comes second sees the other's.
+  running_pid_.store(place_.pid);
+  Stop stop{.event = Event::kInterrupted};
+  if (!interrupt_.load()) stop = tracee_.Run(regs);
+  running_pid_.store(-1);
+  return stop;
+}
+
+Stop PtraceContext::Switch(platform::AddressSpace& as, arch::Registers& regs) {
+  if (interrupt_.exchange(false)) return {.event = Event::kInterrupted};
+  if (!Bind(static_cast<PtraceAddressSpace&>(as).space())) return {.event = Event::kGone};
+  seat_.Enter(place_.pid);
+  if (stale_ && tracee_.SetFpu(fpu_)) stale_ = false;
+  Stop stop;
+  do {
+    stop = RunOnce(regs);
+    // A nudge that was sent for an interrupt reported long ago is nobody's.
+  } while (stop.event == Event::kInterrupted && !interrupt_.exchange(false));
+  seat_.Leave();
+  if (stop.event == Event::kGone) PlaceDied();
+  return stop;
+}
+
+void PtraceContext::Interrupt() {
+  interrupt_.store(true);
+  const int32_t pid = running_pid_.load();
+  if (pid > 0) Tracee::Nudge(pid);
+}
+
+arch::FpuState PtraceContext::SaveFpu() {
+  if (!stale_) tracee_.GetFpu(fpu_);
+  return fpu_;
+}
+
+void PtraceContext::LoadFpu(const arch::FpuState& state) {
+  fpu_ = state;
+  arch::SanitizeFpuState(fpu_);
+  stale_ = true;
+}
+
+}  // namespace runsc::ptrace_platform

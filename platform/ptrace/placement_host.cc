@@ -1,0 +1,164 @@
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "platform/ptrace/placement.h"
+
+namespace runsc::ptrace_platform {
+namespace {
+
+constexpr uint32_t kAsleep = 0;
+constexpr uint32_t kAwake = 1;
+constexpr uint32_t kStop = 2;
+// A guest that has not made a call between two scans is left to the host's scheduler.
+constexpr long kScanNanos = 10'000'000;
+// Scans without any guest running before the watcher sleeps until it is woken.
+constexpr int kIdleScans = 10;
+// Calls between looks at the balance.
+constexpr uint32_t kRebalanceEvery = 64;
+
+void Pin(int32_t tid, const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu : cpus) CPU_SET(static_cast<unsigned>(cpu), &set);
+  sched_setaffinity(tid, sizeof(set), &set);
+}
+
+std::vector<int> AllowedCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<unsigned>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+}  // namespace
+
+Placement::Placement(int cpus) : cpus_(AllowedCpus()) {
+  if (cpus > 0 && cpus_.size() > static_cast<size_t>(cpus)) cpus_.resize(static_cast<size_t>(cpus));
+  if (cpus_.size() < 2) return;  // nothing to place
+  loads_ = std::make_unique<std::atomic<int>[]>(cpus_.size());
+  watcher_ = std::thread([this] { Watch(); });
+}
+
+Placement::~Placement() {
+  if (!watcher_.joinable()) return;
+  watch_word_.store(kStop);
+  syscall(SYS_futex, &watch_word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  watcher_.join();
+}
+
+// Index of the CPU with the fewest runnable seats; `preferred` (index or -1) wins ties.
+int Placement::Choose(int preferred) const {
+  int best = preferred >= 0 ? preferred : 0;
+  for (int i = 0; i < static_cast<int>(cpus_.size()); ++i) {
+    if (loads_[i].load(std::memory_order_relaxed) < loads_[best].load(std::memory_order_relaxed)) {
+      best = i;
+    }
+  }
+  return best;
+}
+
+Placement::Seat::Seat(Placement& placement) : placement_(placement) {
+  MutexLock l(placement_.mu_);
+  placement_.seats_.push_back(this);
+}
+
+Placement::Seat::~Seat() {
+  Idle();
+  MutexLock l(placement_.mu_);
+  std::erase(placement_.seats_, this);
+}
+
+void Placement::Seat::Idle() {
+  if (cpu_ < 0) return;
+  placement_.loads_[cpu_].fetch_sub(1, std::memory_order_relaxed);
+  cpu_ = -1;
+}
+
+void Placement::Seat::Move(int cpu, int32_t pid) {
+  const std::vector<int> one = {placement_.cpus_[static_cast<size_t>(cpu)]};
+  if (thread_cpu_ != cpu) Pin(0, one);
+  if (guest_cpu_ != cpu) Pin(pid, one);
+  thread_cpu_ = cpu;
+  guest_cpu_ = cpu;
+}
+
+void Placement::Seat::Enter(int32_t pid) {
+  Placement& p = placement_;
+  if (p.cpus_.size() < 2) return;
+  if (loose_.load(std::memory_order_relaxed)) {
+    loose_.store(false, std::memory_order_relaxed);
+    guest_cpu_ = -1;
+  }
+  if (cpu_ < 0) {
+    cpu_ = p.Choose(thread_cpu_);
+    p.loads_[cpu_].fetch_add(1, std::memory_order_relaxed);
+  } else if (++entries_ % kRebalanceEvery == 0) {
+    const int best = p.Choose(cpu_);
+    const int here = p.loads_[cpu_].load(std::memory_order_relaxed);
+    if (p.loads_[best].load(std::memory_order_relaxed) + 1 < here) {
+      p.loads_[best].fetch_add(1, std::memory_order_relaxed);
+      p.loads_[cpu_].fetch_sub(1, std::memory_order_relaxed);
+      cpu_ = best;
+    }
+  }
+  if (thread_cpu_ != cpu_ || guest_cpu_ != cpu_) Move(cpu_, pid);
+  pid_.store(pid, std::memory_order_relaxed);
+  runs_.store(runs_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  entered_.store(true, std::memory_order_relaxed);
+  if (p.watch_word_.load(std::memory_order_relaxed) == kAsleep) p.WakeWatcher();
+}
+
+void Placement::WakeWatcher() {
+  uint32_t asleep = kAsleep;
+  if (!watch_word_.compare_exchange_strong(asleep, kAwake)) return;
+  syscall(SYS_futex, &watch_word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+// Whether any guest runs. Lets go of those that have run since the last scan.
+bool Placement::ScanOnce() {
+  MutexLock l(mu_);
+  bool any = false;
+  for (Seat* seat : seats_) {
+    const uint64_t runs = seat->runs_.load(std::memory_order_relaxed);
+    const bool entered = seat->entered_.load(std::memory_order_relaxed);
+    const bool same = runs == seat->watched_runs_;
+    seat->watched_runs_ = runs;
+    if (!same) any = true;
+    if (!entered || !same || seat->loose_.load(std::memory_order_relaxed)) continue;
+    // If the guest comes back in this moment, it stays unpinned for one run: harmless.
+    Pin(seat->pid_.load(std::memory_order_relaxed), cpus_);
+    seat->loose_.store(true, std::memory_order_relaxed);
+  }
+  return any;
+}
+
+void Placement::Watch() {
+  Pin(0, cpus_);
+  int idle = 0;
+  while (true) {
+    uint32_t word = watch_word_.load();
+    if (word == kStop) return;
+    if (word == kAsleep) {
+      syscall(SYS_futex, &watch_word_, FUTEX_WAIT_PRIVATE, kAsleep, nullptr, nullptr, 0);
+      continue;
+    }
+    const timespec pause{0, kScanNanos};
+    syscall(SYS_futex, &watch_word_, FUTEX_WAIT_PRIVATE, kAwake, &pause, nullptr, 0);
+    idle = ScanOnce() ? 0 : idle + 1;
+    if (idle < kIdleScans) continue;
+    idle = 0;
+    uint32_t awake = kAwake;
+    watch_word_.compare_exchange_strong(awake, kAsleep);
+  }
+}
+
+}  // namespace runsc::ptrace_platform
