@@ -1,5 +1,7 @@
 #include "sentry/vfs/anon.h"
 
+#include "platform/base/strings.h"
+
 #include <sys/stat.h>
 
 #include <map>
@@ -97,4 +99,13 @@ Path AnonPath(Ref<Inode> inode, std::string name) {
 }
 
 }  // namespace vfs
+Path NumberedAnonPath(const char* type, const char* label, uint32_t mode,
+                      const Credentials& creds) {
+  Ref<InternalInode> inode =
+      MakeRef<InternalInode>(InternalFilesystem(type), mode, creds.fsuid, creds.fsgid);
+  std::string name =
+      StrPrintf("%s:[%llu]", label, static_cast<unsigned long long>(inode->ino()));
+  return vfs::AnonPath(inode, std::move(name));
+}
+
 }  // namespace runsc

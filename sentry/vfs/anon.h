@@ -41,6 +41,11 @@ class InternalInode : public Inode {
 // `name` as in "anon_inode:[name]".
 Path AnonFilePath(const char* name);
 
+// Path to a new inode of its own on an internal file system, as pipes and sockets have: named
+// "label:[ino]", owned by `creds`.
+Path NumberedAnonPath(const char* type, const char* label, uint32_t mode,
+                      const Credentials& creds);
+
 }  // namespace runsc
 
 #endif  // SENTRY_VFS_ANON_H_

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "platform/base/strings.h"
-#include "sentry/fs/anon/anon_inode.h"
+#include "sentry/vfs/anon.h"
 
 namespace runsc {
 namespace {
@@ -40,7 +40,7 @@ class Epoll::Entry final : public Waiter {
 };
 
 Epoll::Epoll(const Ref<const Credentials>& creds)
-    : File(NewAnonPath(AnonInode::Kind::kAnon, *creds, "[eventpoll]"), O_RDWR, creds) {}
+    : File(AnonFilePath("eventpoll"), O_RDWR, creds) {}
 
 Epoll::~Epoll() {
   MutexLock topology(FileReleaseLock());

@@ -4,7 +4,7 @@
 #include <sys/epoll.h>
 
 #include "platform/base/strings.h"
-#include "sentry/fs/anon/anon_inode.h"
+#include "sentry/vfs/anon.h"
 
 namespace runsc {
 namespace {
@@ -15,7 +15,7 @@ constexpr uint64_t kMaxCount = UINT64_MAX - 1;
 
 EventFd::EventFd(const Ref<const Credentials>& creds, uint32_t flags, uint64_t initial,
                  bool semaphore)
-    : File(NewAnonPath(AnonInode::Kind::kAnon, *creds, "[eventfd]"), O_RDWR | flags, creds),
+    : File(AnonFilePath("eventfd"), O_RDWR | flags, creds),
       semaphore_(semaphore),
       count_(initial) {}
 

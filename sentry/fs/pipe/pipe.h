@@ -105,9 +105,9 @@ class PipeFile final : public File {
 // pipe2(2): read end and write end. `flags`: O_NONBLOCK, O_DIRECT.
 std::pair<Ref<File>, Ref<File>> NewPipe(const Ref<const Credentials>& creds, uint32_t flags);
 
-// open(2) of a FIFO whose inode owns `pipe`. ENXIO for O_WRONLY|O_NONBLOCK without a reader.
-ErrnoOr<Ref<File>> OpenFifo(const OpContext& ctx, const Path& path, uint32_t flags,
-                            const Ref<Pipe>& pipe);
+// Makes open(2) of FIFO inodes work (vfs/special_files.h). ENXIO for O_WRONLY|O_NONBLOCK without a
+// reader; blocking opens wait in FinishOpen. Called once at boot.
+void RegisterFifos();
 
 // The pipe behind a file, or null (splice, fcntl).
 Pipe* PipeOf(File& file);

@@ -1,11 +1,42 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
-#include "sentry/fs/anon/anon_inode.h"
+#include "sentry/vfs/anon.h"
+#include "sentry/vfs/dentry.h"
+#include "sentry/vfs/special_files.h"
 #include "sentry/fs/pipe/pipe.h"
 
 namespace runsc {
+namespace {
+
+// The pipe that belongs to a FIFO's inode, made at its first open.
+Ref<Pipe> PipeOfInode(Inode& inode) {
+  static auto* const mu = new Mutex<LockRank::kFifoTable>;
+  MutexLock l(*mu);
+  Ref<RefCounted> held = inode.bound_socket();
+  if (!held) {
+    held = MakeRef<Pipe>();
+    inode.SetBoundSocket(held);
+  }
+  return Ref<Pipe>(static_cast<Pipe*>(held.get()));
+}
+
+ErrnoOr<Ref<File>> OpenFifo(const OpContext& ctx, const Path& path, const OpenRequest& request,
+                            DeviceId) {
+  Ref<Pipe> pipe = PipeOfInode(*path.dentry->inode());
+  bool nonblock = (request.flags & O_NONBLOCK) != 0;
+  uint32_t mode = request.flags & O_ACCMODE;
+  if (mode == O_WRONLY && nonblock && !pipe->has_readers()) return Errno::kNxio;
+  bool wait = !nonblock && mode != O_RDWR;
+  return Ref<File>(MakeRef<PipeFile>(path, request.flags, Ref<const Credentials>(&ctx.creds),
+                                     std::move(pipe), wait));
+}
+
+}  // namespace
+
+void RegisterFifos() { RegisterFifoOpener(&OpenFifo); }
 
 PipeFile::PipeFile(Path path, uint32_t flags, Ref<const Credentials> creds, Ref<Pipe> pipe,
                    bool wait_for_peer)
@@ -54,21 +85,12 @@ void PipeFile::AddWaiter(Waiter* w, EventMask mask, bool exclusive) {
 void PipeFile::RemoveWaiter(Waiter* w) { pipe_->queue().Remove(w); }
 
 std::pair<Ref<File>, Ref<File>> NewPipe(const Ref<const Credentials>& creds, uint32_t flags) {
-  Path path = NewAnonPath(AnonInode::Kind::kPipe, *creds, "");
+  Path path = NumberedAnonPath("pipefs", "pipe", S_IFIFO | 0600, *creds);
   Ref<Pipe> pipe = MakeRef<Pipe>();
   flags &= O_NONBLOCK | O_DIRECT;
   Ref<File> reader = MakeRef<PipeFile>(path, O_RDONLY | flags, creds, pipe, false);
   Ref<File> writer = MakeRef<PipeFile>(path, O_WRONLY | flags, creds, pipe, false);
   return {std::move(reader), std::move(writer)};
-}
-
-ErrnoOr<Ref<File>> OpenFifo(const OpContext& ctx, const Path& path, uint32_t flags,
-                            const Ref<Pipe>& pipe) {
-  bool nonblock = (flags & O_NONBLOCK) != 0;
-  uint32_t mode = flags & O_ACCMODE;
-  if (mode == O_WRONLY && nonblock && !pipe->has_readers()) return Errno::kNxio;
-  bool wait = !nonblock && mode != O_RDWR;
-  return Ref<File>(MakeRef<PipeFile>(path, flags, Ref<const Credentials>(&ctx.creds), pipe, wait));
 }
 
 Pipe* PipeOf(File& file) {

@@ -4,11 +4,12 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cstring>
 
-#include "sentry/fs/anon/anon_inode.h"
+#include "sentry/vfs/anon.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/thread_group.h"
 #include "sentry/vfs/vfs.h"
@@ -100,7 +101,7 @@ SocketCreds CredsOf(Task& t) {
 
 UnixSocket::UnixSocket(const Ref<const Credentials>& creds, uint32_t flags,
                        Ref<UnixEndpoint> endpoint)
-    : Socket(NewAnonPath(AnonInode::Kind::kSocket, *creds, ""), flags, creds, AF_UNIX,
+    : Socket(NumberedAnonPath("sockfs", "socket", S_IFSOCK | 0777, *creds), flags, creds, AF_UNIX,
              endpoint->type(), 0),
       endpoint_(std::move(endpoint)) {}
 
