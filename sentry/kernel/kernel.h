@@ -16,6 +16,8 @@
 
 namespace runsc {
 
+struct TaskTree;
+
 // Serves one system call of a task: reads the registers, sets the result or the restart code.
 // Implemented by syscalls/dispatch and handed to the kernel at boot.
 class SyscallServer {
@@ -84,6 +86,8 @@ class Kernel {
   // Tasks alive.
   size_t task_count();
 
+  // What user `uid` holds; made on first use, lives while referenced.
+  Ref<UserAccount> AccountOf(Uid uid);
   // Counted by Task::Unimplemented: "what" -> times.
   std::vector<std::pair<std::string, uint64_t>> UnimplementedCounts();
   void CountUnimplemented(Task& t, const char* what);
@@ -93,17 +97,14 @@ class Kernel {
   // Load averages as getloadavg(3), fixed point with 16 fractional bits.
   void LoadAverages(uint64_t out[3]);
 
+  // The kernel's own part (task_tree.h).
+  TaskTree& tree() { return *tree_; }
+
  private:
-  friend class Task;
-  friend class ThreadGroup;
-  friend class TaskRunner;
-  friend class TaskBuilder;
-  friend class ProcessGroup;
   explicit Kernel(const KernelOptions& options);
-  struct Tree;
 
   const KernelOptions options_;
-  std::unique_ptr<Tree> tree_;
+  const std::unique_ptr<TaskTree> tree_;
 };
 
 }  // namespace runsc

@@ -27,6 +27,7 @@ class Task;
 class ThreadGroup;
 class UtsNamespace;
 class IpcNamespace;
+struct TaskState;
 
 // What restart_syscall(2) runs for a call that cannot just be run again (nanosleep, futex, poll
 // with a relative time-out).
@@ -51,8 +52,12 @@ class Task : public RefCounted {
   // --- Identity; any thread ---
   Kernel& kernel() const { return kernel_; }
   ThreadGroup& group() const { return *group_; }
+  // The task that the calling sentry thread runs; null on other threads.
+  static Task* Current();
+  // The kernel's own part (task_state.h).
+  TaskState& state() const { return *state_; }
   // Thread id in the root pid namespace, and as seen from `ns` (0 if not visible).
-  Tid tid() const { return tid_; }
+  Tid tid() const { return tid_.load(std::memory_order_relaxed); }
   Tid TidIn(const PidNamespace& ns) const;
   // As the task itself sees it: gettid(2).
   Tid own_tid() const;
@@ -69,7 +74,7 @@ class Task : public RefCounted {
   void SetCreds(Ref<Credentials> creds);
   UtsNamespace& uts() { return *uts_; }
   IpcNamespace& ipc() { return *ipc_; }
-  PidNamespace& pid_ns() { return *pid_ns_; }
+  PidNamespace& pid_ns() const { return *pid_ns_; }
   // For other threads (procfs, ptrace, signals): null when the task has exited.
   Ref<MemoryManager> SharedMm();
   Ref<FdTable> SharedFds();
@@ -85,6 +90,7 @@ class Task : public RefCounted {
 
   // --- Guest state ---
   arch::Registers& regs() { return regs_; }
+  // Own thread, while the task runs.
   platform::Context& context() { return *context_; }
   // Number of the system call being served, for restarts and traces.
   uint64_t syscall_number() const { return syscall_number_; }
@@ -93,6 +99,8 @@ class Task : public RefCounted {
   // Answers kRestartBlock after storing what restart_syscall(2) shall run.
   Errno Restart(std::unique_ptr<RestartBlock> block);
   RestartBlock* restart_block() { return restart_block_.get(); }
+  // Takes the block out (restart_syscall(2)); null if there is none.
+  std::unique_ptr<RestartBlock> TakeRestartBlock() { return std::move(restart_block_); }
 
   // --- Waiting ---
   // Sleeps until blocker().Wake(), an interrupt (signal to handle, stop, exit) or the monotonic
@@ -103,6 +111,9 @@ class Task : public RefCounted {
   bool Interrupted() const { return blocker_.interrupted(); }
   // Any thread: makes the task look at its signals, stop and exit state soon.
   void Interrupt();
+  // Sleeps as Block does but only a fatal signal or exit ends it (kInterrupted); other interrupts
+  // are seen after the call. For vfork(2) and the like.
+  Blocker::Result BlockKillable(int64_t deadline);
 
   // --- Signals (any thread unless noted) ---
   SignalSet signal_mask();
@@ -114,6 +125,8 @@ class Task : public RefCounted {
   bool HasDeliverableSignal();
   // Sends to this thread (tgkill). Permission was checked. Ignored signals vanish as Linux says.
   void SendSignal(const SignalInfo& info);
+  // The same; EAGAIN if RLIMIT_SIGPENDING is reached and the signal would lose its information.
+  Status TrySendSignal(const SignalInfo& info);
   // A fault of the task's own making: cannot be blocked or ignored (force_sig).
   void ForceSignal(const SignalInfo& info);
   AltStack alt_stack() const { return alt_stack_; }
@@ -146,21 +159,24 @@ class Task : public RefCounted {
   friend class ThreadGroup;
   friend class TaskRunner;
   friend class TaskBuilder;
-  struct Extra;
+  friend class TaskExec;
+  friend class TaskExit;
+  friend class SignalDelivery;
 
   Task(Kernel& kernel, Ref<ThreadGroup> group);
   ~Task() override;
 
   Kernel& kernel_;
   const Ref<ThreadGroup> group_;
-  Tid tid_ = 0;
+  std::atomic<Tid> tid_{0};  // changes at execve(2) by a thread that is not the leader
 
-  std::unique_ptr<platform::Context> context_;
+  platform::Context* context_ = nullptr;  // own thread's view of the one in state_
   arch::Registers regs_{};
   uint64_t syscall_number_ = 0;
   bool keep_registers_ = false;
-  std::unique_ptr<RestartBlock> restart_block_;
+  bool has_saved_mask_ = false;           // of SetTemporaryMask
   Errno restart_code_ = Errno::kOk;
+  std::unique_ptr<RestartBlock> restart_block_;
   Blocker blocker_;
   AltStack alt_stack_;
 
@@ -171,7 +187,7 @@ class Task : public RefCounted {
   Ref<UtsNamespace> uts_;
   Ref<IpcNamespace> ipc_;
   Ref<PidNamespace> pid_ns_;
-  std::unique_ptr<Extra> extra_;
+  const std::unique_ptr<TaskState> state_;
   // Guards what other threads read: name, and the references above when they are swapped.
   Mutex<LockRank::kTask> mu_;
   std::string name_ ABSL_GUARDED_BY(mu_);

@@ -12,8 +12,10 @@
 
 namespace runsc {
 
+class PidNamespace;
 class ProcessGroup;
 class Session;
+struct GroupState;
 
 // The terminal that controls a session (tty_ioctl(4)); implemented by fs/tty. The kernel tells it
 // of job-control events.
@@ -22,13 +24,42 @@ class ControllingTty : public RefCounted {
   // The session leader exited or gave the terminal up: hang up.
   virtual void OnDisassociate() = 0;
   virtual DeviceId device() = 0;
+  // Became the controlling terminal of `session` at the start of its first process.
+  virtual void OnAssociate(Session& session) {}
+};
+
+// A File that can be a controlling terminal says so by this base, too.
+class TerminalFile {
+ public:
+  virtual Ref<ControllingTty> terminal() = 0;
+
+ protected:
+  ~TerminalFile() = default;
+};
+
+// An id that a process group or session takes from its first member, in each pid namespace that
+// sees it; reserved there while the object lives. Made and ended under the task-tree lock.
+class NamespacedId {
+ public:
+  explicit NamespacedId(const Task& leader);
+  Tid root() const { return ids_[0]; }
+  // 0 if not visible in `ns`.
+  Tid In(const PidNamespace& ns) const;
+  const Ref<PidNamespace>& ns() const { return ns_; }
+  int depth() const { return static_cast<int>(ids_.size()) - 1; }
+  Tid at(int depth) const { return ids_[depth]; }
+
+ private:
+  Ref<PidNamespace> ns_;
+  std::vector<Tid> ids_;
 };
 
 // setsid(2).
 class Session : public RefCounted {
  public:
-  explicit Session(Tid id) : id_(id) {}
-  Tid id() const { return id_; }  // root pid namespace
+  explicit Session(const Task& leader);
+  Tid id() const { return id_.root(); }  // root pid namespace
+  Tid IdIn(const PidNamespace& ns) const { return id_.In(ns); }
   Ref<ControllingTty> tty();
   // Null: gives it up.
   void SetTty(Ref<ControllingTty> tty);
@@ -36,28 +67,40 @@ class Session : public RefCounted {
   void SetForeground(Ref<ProcessGroup> group);
 
  private:
-  const Tid id_;
+  friend class ProcessGroup;
+  // Its last process group ended: the id is free again. Task-tree lock.
+  void EndId();
+
+  const NamespacedId id_;
+  size_t groups_ = 0;  // process groups with members; task-tree lock
   Mutex<LockRank::kTask> mu_;
   Ref<ControllingTty> tty_ ABSL_GUARDED_BY(mu_);
   Ref<ProcessGroup> foreground_ ABSL_GUARDED_BY(mu_);
 };
 
-// setpgid(2). Members are listed by the kernel's process tree.
+// setpgid(2).
 class ProcessGroup : public RefCounted {
  public:
-  ProcessGroup(Kernel& kernel, Tid id, Ref<Session> session)
-      : kernel_(kernel), id_(id), session_(std::move(session)) {}
-  Tid id() const { return id_; }
+  ProcessGroup(Kernel& kernel, const Task& leader, Ref<Session> session);
+  Tid id() const { return id_.root(); }
+  Tid IdIn(const PidNamespace& ns) const { return id_.In(ns); }
+  Kernel& kernel() const { return kernel_; }
   const Ref<Session>& session() const { return session_; }
   // Sends to every member (no permission check: terminals).
   void SendSignal(const SignalInfo& info);
   // No member has a parent in another group of the same session.
   bool IsOrphaned();
+  std::vector<Ref<ThreadGroup>> Members();
 
  private:
+  friend class JobControl;
+  // Its last member left: the id is free again. Task-tree lock.
+  void EndId();
+
   Kernel& kernel_;
-  const Tid id_;
+  const NamespacedId id_;
   const Ref<Session> session_;
+  std::vector<ThreadGroup*> members_;  // task-tree lock
 };
 
 // Resource limits of a process; soft and hard per RLIMIT_*.
@@ -78,6 +121,8 @@ class ExitListener {
 class ThreadGroup : public RefCounted {
  public:
   Kernel& kernel() const { return kernel_; }
+  // The kernel's own part (group_state.h).
+  GroupState& state() const { return *state_; }
   Tid pid() const { return pid_; }  // root pid namespace
   Tid PidIn(const PidNamespace& ns) const;
   Ref<Task> leader();
@@ -90,6 +135,8 @@ class ThreadGroup : public RefCounted {
   SignalHandlers& handlers() { return *handlers_; }
   // Process-directed signal (kill(2), sigqueue(3)); permission was checked by the caller.
   void SendSignal(const SignalInfo& info);
+  // The same; EAGAIN if RLIMIT_SIGPENDING is reached and the signal would lose its information.
+  Status TrySendSignal(const SignalInfo& info);
   SignalSet PendingSet();
   // exit_group(2) or a fatal signal: all threads leave; the first status wins.
   void Exit(ExitStatus status);
@@ -97,10 +144,18 @@ class ThreadGroup : public RefCounted {
 
   ResourceLimit GetLimit(int resource);
   void SetLimit(int resource, const ResourceLimit& limit);
+  // Soft limit without a lock.
+  uint64_t SoftLimit(int resource) const;
+
+  // CPU time of all threads, living and gone, ns.
+  uint64_t UserNanos();
+  uint64_t SystemNanos();
 
   // Woken when a child changes state (wait4), and when this process exits (pidfd).
   WaitQueue& child_events() { return child_events_; }
   WaitQueue& exit_events() { return exit_events_; }
+  // Woken when a signal arrives (signalfd).
+  WaitQueue& signal_events() { return signal_events_; }
   bool HasExited();
 
  private:
@@ -108,7 +163,8 @@ class ThreadGroup : public RefCounted {
   friend class Task;
   friend class TaskRunner;
   friend class TaskBuilder;
-  struct Extra;
+  friend class TaskExec;
+  friend class TaskExit;
   ThreadGroup(Kernel& kernel, Ref<SignalHandlers> handlers, std::string container_id);
   ~ThreadGroup() override;
 
@@ -118,7 +174,8 @@ class ThreadGroup : public RefCounted {
   Ref<SignalHandlers> handlers_;
   WaitQueue child_events_;
   WaitQueue exit_events_;
-  std::unique_ptr<Extra> extra_;
+  WaitQueue signal_events_;
+  const std::unique_ptr<GroupState> state_;
 };
 
 }  // namespace runsc

@@ -1,0 +1,100 @@
+#ifndef SENTRY_KERNEL_TASK_STATE_H_
+#define SENTRY_KERNEL_TASK_STATE_H_
+
+#include <array>
+#include <atomic>
+#include <bitset>
+#include <memory>
+
+#include "platform/api/platform.h"
+#include "platform/base/mutex.h"
+#include "sentry/kernel/namespaces.h"
+#include "sentry/kernel/signal.h"
+#include "sentry/kernel/task.h"
+
+namespace runsc {
+
+inline constexpr int kMaxCpus = 1024;
+
+// Scheduling attributes as the guest set them (sched(7)); the host schedules as it likes.
+struct SchedState {
+  std::atomic<int32_t> policy{0};      // SCHED_OTHER
+  std::atomic<int32_t> priority{0};
+  std::atomic<int32_t> nice{0};
+  std::atomic<bool> reset_on_fork{false};
+  std::atomic<int32_t> ioprio{0};
+};
+
+// CPU time of a sentry thread and of the guest code it runs, readable from any thread.
+class TaskClock {
+ public:
+  // On the task's own sentry thread: time is counted from here on.
+  void Start(platform::Context* context);
+  // On the task's own thread, at its end: figures stay as they are now.
+  void Stop();
+  uint64_t UserNanos();
+  uint64_t SystemNanos();
+
+ private:
+  Mutex<LockRank::kTaskClock> mu_;
+  platform::Context* context_ ABSL_GUARDED_BY(mu_) = nullptr;
+  int32_t thread_clock_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t user_base_ ABSL_GUARDED_BY(mu_) = 0, system_base_ ABSL_GUARDED_BY(mu_) = 0;
+  uint64_t user_ ABSL_GUARDED_BY(mu_) = 0, system_ ABSL_GUARDED_BY(mu_) = 0;
+
+ public:
+  // Any thread: interrupts the context if the task still has one.
+  void InterruptContext();
+};
+
+// What the kernel keeps of a task besides its public face. Each block says what guards it.
+struct TaskState {
+  // --- Task-tree lock to change; atomics so that anyone may read. ids[d] is the id in the pid
+  // namespace of depth d that sees the task. ---
+  std::array<std::atomic<Tid>, kMaxPidDepth + 1> ids{};
+  Ref<UserAccount> account;          // own thread; real uid's
+
+  // --- The group's signal lock (GroupState::mu) ---
+  std::atomic<uint64_t> mask{0};     // changed only by the own thread under the lock
+  PendingSignals pending;
+  SignalSet waiting;                 // rt_sigtimedwait(2): taken although blocked
+  bool stopping = false;             // has to take part in a group stop
+  bool stopped = false;
+  bool dead = false;                 // left the group's list
+  std::atomic<bool> exit_requested{false};
+  ExitStatus exit_status;            // of exit(2)
+
+  // --- Own thread ---
+  SignalSet saved_mask;
+  uint64_t trap_number = 0, error_code = 0, fault_address = 0;  // of the last exception
+  Signal parent_death_signal;        // task-tree lock
+  uint64_t parent_exec_id = 0;       // to tell an exit signal that must become SIGCHLD
+  bool forked_no_exec = true;        // PF_FORKNOEXEC: setpgid(2) of a child
+  Ref<PidNamespace> child_pid_ns;    // unshare(2) CLONE_NEWPID: of children to come
+  uint32_t personality = 0;
+  uint64_t timer_slack = 50000;
+  std::atomic<bool> io_flusher{false};
+  uint64_t tid_address_slot = 0;
+
+  // vfork(2): the child's wake-up for its parent.
+  Ref<RefCounted> vfork_parent;      // the parent Task; child's own thread
+  std::atomic<bool> vfork_waiting{false};  // in the parent: still waits
+
+  // --- Anyone ---
+  SchedState sched;
+  Mutex<LockRank::kTaskClock> affinity_mu;
+  std::bitset<kMaxCpus> affinity ABSL_GUARDED_BY(affinity_mu);
+  TaskClock clock;
+  std::atomic<uint64_t> minor_faults{0};
+  std::atomic<uint64_t> voluntary_switches{0};
+  std::atomic<uint64_t> start_time{0};  // CLOCK_BOOTTIME, ns
+  std::atomic<char> run_state{'R'};     // as /proc/pid/stat: R S T Z X
+  std::atomic<bool> cpu_timer_due{false};
+  uint64_t stack_random = 0;
+
+  std::unique_ptr<platform::Context> context;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_KERNEL_TASK_STATE_H_
