@@ -125,7 +125,6 @@ void TaskExec::Install(Task& t, LoadedProgram program) {
 
 Status TaskExec::Run(Task& t, LoadRequest request) {
   Kernel& kernel = t.kernel();
-  request.op = t.op();
   request.fs = t.fs_;
   request.stack_limit = t.Limit(RLIMIT_STACK);
   request.randomize = (t.state().personality & ADDR_NO_RANDOMIZE) == 0;
