@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "platform/host/unique_fd.h"
+#include "platform/base/fd.h"
 #include "platform/ptrace/address_space.h"
 #include "platform/ptrace/context.h"
 #include "platform/ptrace/platform.h"
@@ -43,7 +43,7 @@ std::optional<std::string> SelfTest() {
   // mov eax, 0x5ca1; syscall; mov [0x123000], eax
   static const unsigned char kGuest[] = {0xb8, 0xa1, 0x5c, 0,    0,    0x0f, 0x05,
                                          0x89, 0x04, 0x25, 0x00, 0x30, 0x12, 0x00};
-  UniqueFd fd(memfd_create("runsc-self-test", MFD_CLOEXEC));
+  Fd fd(memfd_create("runsc-self-test", MFD_CLOEXEC));
   if (!fd.ok() || ftruncate(fd.get(), kPageSize) != 0 ||
       pwrite(fd.get(), kGuest, sizeof(kGuest), 0) != sizeof(kGuest)) {
     return "the host refuses memory files";

@@ -87,14 +87,14 @@ int CreateCodeFd() {
 
 ErrnoOr<std::unique_ptr<StubFiles>> StubFiles::Create() {
   std::unique_ptr<StubFiles> files(new StubFiles());
-  files->code_.reset(CreateCodeFd());
+  files->code_.Reset(CreateCodeFd());
   if (!files->code_.ok() || !FillCodePage(files->code_fd()) ||
       fcntl(files->code_fd(), F_ADD_SEALS,
             F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
     return Errno::kNomem;
   }
   const size_t size = kMaxStubs * sizeof(StubRequest);
-  files->control_.reset(memfd_create("runsc-ptrace-control", MFD_CLOEXEC));
+  files->control_.Reset(memfd_create("runsc-ptrace-control", MFD_CLOEXEC));
   if (!files->control_.ok() || ftruncate(files->control_fd(), static_cast<off_t>(size)) != 0) {
     return Errno::kNomem;
   }

@@ -8,7 +8,7 @@
 
 #include "platform/base/errno.h"
 #include "platform/base/mutex.h"
-#include "platform/host/unique_fd.h"
+#include "platform/base/fd.h"
 #include "platform/ptrace/stub_layout.h"
 
 namespace runsc::ptrace_platform {
@@ -32,8 +32,8 @@ class StubFiles {
  private:
   StubFiles() = default;
 
-  UniqueFd code_;
-  UniqueFd control_;
+  Fd code_;
+  Fd control_;
   StubRequest* requests_ = nullptr;
   Mutex<LockRank::kPlatform> mu_;
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mu_);
@@ -83,8 +83,8 @@ class StubProcess {
 
   StubFiles& files_;
   const uint32_t slot_;
-  UniqueFd done_;
-  UniqueFd result_;
+  Fd done_;
+  Fd result_;
   int32_t pid_ = -1;
   int cpu_ = -1;
   bool gone_ = false;

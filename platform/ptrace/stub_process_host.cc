@@ -99,8 +99,8 @@ void KillStub(int32_t pid) {
 ErrnoOr<std::unique_ptr<StubProcess>> StubProcess::Prepare(StubFiles& files) {
   const uint32_t slot = TRY(files.TakeSlot());
   std::unique_ptr<StubProcess> stub(new StubProcess(files, slot));
-  stub->done_.reset(eventfd(0, EFD_CLOEXEC));
-  stub->result_.reset(memfd_create("runsc-ptrace-result", MFD_CLOEXEC));
+  stub->done_.Reset(eventfd(0, EFD_CLOEXEC));
+  stub->result_.Reset(memfd_create("runsc-ptrace-result", MFD_CLOEXEC));
   if (!stub->done_.ok() || !stub->result_.ok()) return LastErrno();
   StubRequest* r = files.At(slot);
   r->done_fd = static_cast<uint32_t>(stub->done_.get());
