@@ -7,7 +7,7 @@
 int main(int argc, char** argv) {
   // Child modes of tests that execute themselves: `test --child-exit N`, `--child-args ...`.
   if (argc >= 3 && std::string_view(argv[1]) == "--child-exit") return atoi(argv[2]);
-  if (argc >= 2 && std::string_view(argv[1]) == "--child-args") {
+  if (argc >= 2 && std::string_view(argv[1]).substr(0, 12) == "--child-args") {
     for (int i = 0; i < argc; i++) printf("%s\n", argv[i]);
     return 0;
   }
