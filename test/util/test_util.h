@@ -98,7 +98,10 @@ int InChild(const std::function<int()>& body);
 pid_t StartChild(const std::function<int()>& body);
 // waitpid() that retries EINTR; answers the status, dies if there is no such child.
 int WaitFor(pid_t pid);
-#define EXPECT_CHILD_OK(...) EXPECT_EQ(::guest::InChild(__VA_ARGS__), 0)
+// Runs a body in a child and expects it to return 0.
+#define EXPECT_CHILD_OK(...)                                                          \
+  if (int child_status = ::guest::InChild(__VA_ARGS__); child_status != 0)            \
+  ADD_FAILURE() << "child: exit code " << (child_status >> 8) << ", signal " << (child_status & 127)
 
 // Blocks until `pid` sleeps (state S in /proc/PID/stat; T when `stopped`).
 void WaitUntilSleeping(pid_t pid);
