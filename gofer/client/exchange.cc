@@ -61,8 +61,9 @@ Status Client::Exchange::Run() {
 Status Client::Exchange::TakeDonation() {
   Donation donation{};
   Received got;
-  if (!ReceiveMessage(channel_.socket.get(), &donation, sizeof(donation), &got, 0) ||
-      got.size != sizeof(donation) || donation.magic != kMagic ||
+  bool received = ReceiveMessage(channel_.socket.get(), &donation, sizeof(donation), &got, 0);
+  if (got.lost_fds && got.fd_count == 0) return Errno::kNfile;  // ours, not the gofer's fault
+  if (!received || got.size != sizeof(donation) || donation.magic != kMagic ||
       donation.sequence != channel_.sequence || got.fd_count != 1) {
     return Nonsense();
   }

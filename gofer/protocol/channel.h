@@ -68,6 +68,7 @@ void UnmapMemory(ChannelMemory* memory, uint32_t channels);
 
 struct Received {
   size_t size = 0;
+  bool lost_fds = false;  // descriptors came that this process had no room for (RLIMIT_NOFILE)
   size_t fd_count = 0;
   Fd fds[kMaxChannels + 1];
 };

@@ -187,6 +187,7 @@ bool ReceiveMessage(int socket, void* bytes, size_t capacity, Received* out, int
   if (n <= 0) return false;
   TakeFds(msg, out);
   out->size = static_cast<size_t>(n);
+  out->lost_fds = (msg.msg_flags & MSG_CTRUNC) != 0;
   return (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
 }
 
