@@ -1,6 +1,7 @@
 #ifndef SENTRY_FS_GOFER_GOFER_DATA_H_
 #define SENTRY_FS_GOFER_GOFER_DATA_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -51,12 +52,16 @@ class GoferData final : public Mappable {
 
   // The descriptor that serves, or null if the gofer must be asked.
   Ref<HostFile> Get(bool writable);
+  // Keeps `file` unless one of its kind is kept already.
   void Set(Ref<HostFile> file);
   // Lets go of the descriptors unless the file is mapped; whether it did.
   bool Forget();
   bool IsUnmapped() const { return mappings_.empty(); }
-  // Whether a guest may be changing bytes and times behind our back.
-  bool MappedWritable() const { return mappings_.HasWritable(); }
+  // Whether a guest may have changed bytes and times through a mapping since the last call.
+  bool TakeMappedWrites() {
+    return was_mapped_writable_.load(std::memory_order_relaxed) &&
+           (mappings_.HasWritable() || was_mapped_writable_.exchange(false));
+  }
   // Bytes beyond `size` are gone: private copies of them must go too. No locks held.
   void Truncated(uint64_t size);
   void SetName(std::string name);
@@ -80,6 +85,7 @@ class GoferData final : public Mappable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   MappingSet mappings_;
+  std::atomic<bool> was_mapped_writable_{false};
   Mutex<LockRank::kMappable> mu_;
   Ref<HostFile> reader_ ABSL_GUARDED_BY(mu_);
   Ref<HostFile> writer_ ABSL_GUARDED_BY(mu_);  // reads too

@@ -151,11 +151,10 @@ Ref<HostFile> GoferData::Get(bool writable) {
 }
 
 void GoferData::Set(Ref<HostFile> file) {
-  Ref<HostFile> old;  // closed after the unlock
   MutexLock l(mu_);
   Ref<HostFile>& slot = file->writable() ? writer_ : reader_;
-  old = std::move(slot);
-  slot = std::move(file);
+  // One that is there stays: its number may be on the way to the platform.
+  if (!slot) slot = std::move(file);
 }
 
 bool GoferData::Forget() {
@@ -214,6 +213,7 @@ ErrnoOr<Backing> GoferData::Translate(uint64_t offset, uint64_t length, Access w
 Status GoferData::AddMapping(MappingSpace* space, AddrRange range, uint64_t offset,
                              bool writable) {
   mappings_.Add(space, range, writable);
+  if (writable) was_mapped_writable_ = true;
   return Ok();
 }
 

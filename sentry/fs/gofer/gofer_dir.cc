@@ -49,7 +49,7 @@ ErrnoOr<Ref<Inode>> GoferInode::Lookup(std::string_view name) {
   if (gofer_fs().exclusive()) {
     std::optional<gofer::Attr> known = TRY(AskListing(name));
     if (known) {
-      return Ref<Inode>(gofer_fs().Find(*known, Ref<GoferInode>(this), name, nullptr, ""));
+      return Ref<Inode>(gofer_fs().Find(*known, Ref<GoferInode>(this), name, nullptr, "", false));
     }
   }
   Ref<GoferNode> node = TRY(Node());

@@ -67,10 +67,11 @@ uint64_t GoferFs::GuestIno(const gofer::Attr& attr) {
 }
 
 Ref<GoferInode> GoferFs::Find(const gofer::Attr& attr, Ref<GoferInode> parent,
-                              std::string_view name, Ref<GoferNode> node, std::string link) {
+                              std::string_view name, Ref<GoferNode> node, std::string link,
+                              bool fresh) {
   Key key{attr.dev, attr.ino};
   Ref<GoferInode> inode;
-  bool fresh = false;
+  bool made = false;
   bool has_node = static_cast<bool>(node);
   {
     MutexLock l(mu_);
@@ -81,12 +82,12 @@ Ref<GoferInode> GoferFs::Find(const gofer::Attr& attr, Ref<GoferInode> parent,
                 slot->btime_.nanos == attr.btime.nanos;
     if (same && slot->TryIncRef()) inode = Ref<GoferInode>::Adopt(slot);
     if (!inode) {
-      fresh = true;
+      made = true;
       inode = MakeRef<GoferInode>(Ref<GoferFs>(this), attr, parent, name, node, std::move(link));
       slot = inode.get();
     }
   }
-  if (!fresh) inode->Update(attr, std::move(parent), name, std::move(node));
+  if (!made && fresh) inode->Update(attr, std::move(parent), name, std::move(node));
   if (has_node) {
     NoteNode(inode.get());
     Trim();

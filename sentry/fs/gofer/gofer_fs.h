@@ -55,10 +55,10 @@ class GoferFs final : public Filesystem {
   gofer::Client& client() { return client_; }
   bool exclusive() const { return options_.exclusive; }
 
-  // The inode of a host file: the one there is, refreshed with `attr`, or a new one. It is found
-  // as `name` in `parent`. `node` may be null.
+  // The inode of a host file: the one there is, or a new one. It is found as `name` in `parent`.
+  // `node` may be null. `fresh`: `attr` is of now, and refreshes an inode that is there.
   Ref<GoferInode> Find(const gofer::Attr& attr, Ref<GoferInode> parent, std::string_view name,
-                       Ref<GoferNode> node, std::string link);
+                       Ref<GoferNode> node, std::string link, bool fresh = true);
   // The inode number a guest sees.
   uint64_t GuestIno(const gofer::Attr& attr);
 

@@ -33,8 +33,7 @@ gofer::Time FromFileTime(FileTime t) {
 Ref<GoferData> NewData(GoferFs& fs, const gofer::Attr& attr) {
   if (!S_ISREG(attr.mode)) return nullptr;
   Mappable::Identity identity;
-  identity.dev = DeviceId{static_cast<uint32_t>(major(fs.dev())),
-                          static_cast<uint32_t>(minor(fs.dev()))};
+  identity.dev = DecodeDevice(fs.dev());
   identity.ino = attr.ino;
   return MakeRef<GoferData>(std::move(identity));
 }
@@ -79,9 +78,16 @@ GoferInode::GoferInode(Ref<GoferFs> fs, const gofer::Attr& attr, Ref<GoferInode>
 GoferInode::~GoferInode() {
   gofer_fs().Forget(this);
   Ref<GoferInode> parent;
+  std::string name;
   {
     MutexLock l(mu_);
     parent = std::move(parent_);
+    name = std::move(name_);
+  }
+  if (parent) {
+    MutexLock l(parent->mu_);
+    // What came with the listing may be older than what this inode did to the file.
+    if (parent->listing_) parent->listing_->DropAttr(name);
   }
   ReleaseParent(std::move(parent));
 }
@@ -183,7 +189,11 @@ void GoferInode::DropNode() {
 }
 
 void GoferInode::DropIdleFiles() {
-  if (data_ && open_files_.load() == 0) data_->Forget();
+  if (!data_ || open_files_.load() != 0) return;
+  MutexLock l(mu_);
+  // Without a descriptor only the gofer can tell what the last writes did.
+  if (!data_->Forget()) return;
+  if (dirty_.exchange(false) || data_->TakeMappedWrites()) attr_valid_ = false;
 }
 
 void GoferInode::FileClosed() {
@@ -203,7 +213,7 @@ bool GoferInode::NeedsRemoteLocked() {
 
 Status GoferInode::RefreshLocked() {
   if (!data_) return Ok();
-  bool stale = !gofer_fs().exclusive() || !attr_valid_ || data_->MappedWritable();
+  bool stale = !gofer_fs().exclusive() || !attr_valid_ || data_->TakeMappedWrites();
   if (!dirty_.exchange(false) && !stale) return Ok();
   Ref<HostFile> file = data_->Get(false);
   if (!file) return Ok();

@@ -54,4 +54,9 @@ bool Listing::TakeAttr(size_t position, gofer::Attr* attr) {
   return true;
 }
 
+void Listing::DropAttr(std::string_view name) {
+  gofer::Attr ignored;
+  if (has_attrs()) TakeAttr(Find(name), &ignored);
+}
+
 }  // namespace runsc

@@ -32,6 +32,7 @@ class Listing {
   bool has_attrs() const { return !attrs_.empty(); }
   // Keeps the attributes of the entries that are in it.
   void AttachAttrs(const std::vector<gofer::Entry>& entries);
+  void DropAttr(std::string_view name);
   // Lookups of names in it that needed the gofer.
   int misses = 0;
   // More holes than names: worth fetching again.
