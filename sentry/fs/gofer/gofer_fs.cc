@@ -29,7 +29,7 @@ Ref<Inode> GoferFs::root() {
   return root_;
 }
 
-void GoferFs::ReleaseRoot() {
+void GoferFs::OnLastUnmount() {
   Ref<GoferInode> root;
   MutexLock l(mu_);
   root = std::move(root_);

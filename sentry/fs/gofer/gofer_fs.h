@@ -49,8 +49,8 @@ class GoferFs final : public Filesystem {
   Ref<Inode> root() override;
   ErrnoOr<FsStat> StatFs() override;
   std::string source() override { return options_.source; }
-  // Lets go of the root, which holds on to the file system in turn. For the last unmount.
-  void ReleaseRoot();
+  // Lets go of the root, which holds on to the file system in turn.
+  void OnLastUnmount() override;
 
   gofer::Client& client() { return client_; }
   bool exclusive() const { return options_.exclusive; }
