@@ -88,6 +88,10 @@ class Inode : public RefCounted {
   // Regular files: the object behind mmap(2); null if it cannot be mapped (ENODEV).
   virtual Ref<Mappable> mappable() { return nullptr; }
 
+  // fcntl(2) F_GET_SEALS, F_ADD_SEALS: EINVAL where there are none.
+  virtual ErrnoOr<uint32_t> GetSeals() { return Errno::kInval; }
+  virtual Status AddSeals(uint32_t seals) { return Errno::kInval; }
+
   // xattr(7), full names ("user.x"). ENODATA, ERANGE is vfs's business. flags: XATTR_CREATE, _REPLACE.
   virtual ErrnoOr<std::string> GetXattr(const OpContext& ctx, std::string_view name);
   virtual Status SetXattr(const OpContext& ctx, std::string_view name, std::string_view value,

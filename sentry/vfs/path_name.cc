@@ -30,26 +30,30 @@ std::string Join(const std::vector<std::string>& names) {
   return out;
 }
 
+std::string Unreachable(const std::vector<std::string>& names, const Path& root) {
+  return root ? "(unreachable)" + Join(names) : Join(names);
+}
+
 // One attempt; a concurrent rename may mix old and new names.
 std::string NameOnce(const Path& path, const Path& root) {
   std::vector<std::string> names;
   Path at = path;
   for (;;) {
     const Dentry* top = at.mount->root().get();
-    if (at.mount == root.mount && at.dentry->IsBelowOrSame(root.dentry.get())) {
+    if (root && at.mount == root.mount && at.dentry->IsBelowOrSame(root.dentry.get())) {
       CollectNames(at.dentry, root.dentry.get(), names);
       return Join(names);
     }
     if (!CollectNames(at.dentry, top, names)) {
       // Not below its mount's root: pipes and the like, or moved out of a bind mount.
       if (names.empty() || at.dentry->name() != "/") return at.dentry->name();
-      return "(unreachable)" + Join(names);
+      return Unreachable(names, root);
     }
     Path up = MountNamespace::MountPointOf(*at.mount);
     if (!up) {
       std::string top_name = at.dentry->name();
       if (names.empty() && top_name != "/") return top_name;  // an anonymous inode's
-      return "(unreachable)" + Join(names);
+      return Unreachable(names, root);
     }
     at = std::move(up);
   }

@@ -98,7 +98,8 @@ Status RemoveXattr(const OpContext& ctx, const Path& path, std::string_view name
 ErrnoOr<std::vector<std::string>> ListXattr(const OpContext& ctx, const Path& path);
 
 // d_path: the name of `path` as seen from `root`; " (deleted)" is appended when unlinked, and
-// "(unreachable)" put in front when `root` is not above it.
+// "(unreachable)" put in front when `root` is not above it. With an empty `root`: from the top of
+// the mount tree.
 std::string PathName(const Path& path, const Path& root);
 
 // The name of `d` inside its own file system, beginning with "/".
