@@ -1,0 +1,37 @@
+#ifndef PLATFORM_SYSTRAP_CALLS_H_
+#define PLATFORM_SYSTRAP_CALLS_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace runsc::platform::systrap {
+
+// The host system calls that the sentry's side makes while it runs; README.md lists them with
+// their arguments for the sentry's own filter. All answer the call's result or -errno.
+
+// Futexes are shared ones: the other side is another process. `timeout_ns` < 0: for ever.
+long FutexWait(uint32_t* word, uint32_t expected, int64_t timeout_ns);
+long FutexWake(uint32_t* word, int count);
+// How many threads sleep on `word` (0 or 1 is told apart), if it holds `expected`. Wakes nobody.
+long FutexSleepers(uint32_t* word, uint32_t expected);
+
+long SignalThread(int pid, int tid, int signal);
+long KillProcess(int pid);
+// Binds a thread (0: the caller) to one CPU.
+long BindToCpu(int tid, int cpu);
+// CPUs that this thread may use.
+std::vector<int> AllowedCpus();
+int CurrentCpu();
+void YieldCpu();
+
+uint64_t MonotonicNanos();
+// CPU time of a whole process; 0 if it is gone.
+uint64_t ProcessCpuNanos(int pid);
+
+inline uint64_t Tsc() { return __builtin_ia32_rdtsc(); }
+// TSC ticks a microsecond, measured once (about a millisecond) at start.
+uint64_t TicksPerMicro();
+
+}  // namespace runsc::platform::systrap
+
+#endif  // PLATFORM_SYSTRAP_CALLS_H_

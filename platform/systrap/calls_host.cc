@@ -1,0 +1,89 @@
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "platform/systrap/calls.h"
+
+namespace runsc::platform::systrap {
+namespace {
+
+long Result(long rc) { return rc < 0 ? -errno : rc; }
+
+uint64_t Nanos(clockid_t clock) {
+  timespec t{};
+  if (clock_gettime(clock, &t) != 0) return 0;
+  return static_cast<uint64_t>(t.tv_sec) * 1000000000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+uint64_t MeasureTsc() {
+  const uint64_t start = MonotonicNanos();
+  const uint64_t ticks = Tsc();
+  uint64_t now = start;
+  while (now - start < 1000000) now = MonotonicNanos();
+  const uint64_t rate = (Tsc() - ticks) * 1000 / (now - start);
+  return rate == 0 ? 1 : rate;
+}
+
+}  // namespace
+
+long FutexWait(uint32_t* word, uint32_t expected, int64_t timeout_ns) {
+  timespec t{timeout_ns / 1000000000, timeout_ns % 1000000000};
+  return Result(
+      syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout_ns < 0 ? nullptr : &t, nullptr, 0));
+}
+
+long FutexWake(uint32_t* word, int count) {
+  return Result(syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0));
+}
+
+long FutexSleepers(uint32_t* word, uint32_t expected) {
+  // Requeues one sleeper from the word to the same word: it is counted and stays asleep.
+  return Result(syscall(SYS_futex, word, FUTEX_CMP_REQUEUE, 0, 1L, word, expected));
+}
+
+long SignalThread(int pid, int tid, int signal) {
+  return Result(syscall(SYS_tgkill, pid, tid, signal));
+}
+
+long KillProcess(int pid) { return Result(kill(pid, SIGKILL)); }
+
+long BindToCpu(int tid, int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  return Result(syscall(SYS_sched_setaffinity, tid, sizeof(set), &set));
+}
+
+std::vector<int> AllowedCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return {0};
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(static_cast<size_t>(i), &set)) cpus.push_back(i);
+  }
+  return cpus;
+}
+
+int CurrentCpu() { return sched_getcpu(); }
+
+void YieldCpu() { sched_yield(); }
+
+uint64_t MonotonicNanos() { return Nanos(CLOCK_MONOTONIC); }
+
+uint64_t ProcessCpuNanos(int pid) {
+  // CPUCLOCK_SCHED of a process, as clock_getcpuclockid(3) makes it.
+  return Nanos(static_cast<clockid_t>(~static_cast<unsigned>(pid) << 3 | 2));
+}
+
+uint64_t TicksPerMicro() {
+  static const uint64_t rate = MeasureTsc();
+  return rate;
+}
+
+}  // namespace runsc::platform::systrap

@@ -1,0 +1,86 @@
+#ifndef PLATFORM_SYSTRAP_PLACEMENT_H_
+#define PLATFORM_SYSTRAP_PLACEMENT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "platform/systrap/stub.h"
+
+namespace runsc::platform::systrap {
+
+// How busy the sandbox itself keeps each CPU that it may use. Shared by all contexts.
+class CpuTable {
+ public:
+  // The first `limit` of the CPUs allowed to the caller.
+  CpuTable(int limit, bool may_spin);
+
+  static constexpr int kNone = -1;
+  // Place in the table of a CPU; the first one for a CPU that is not in it.
+  int SlotOf(int cpu) const;
+  int CpuOf(int slot) const { return cpus_[static_cast<size_t>(slot)]; }
+  bool may_spin() const { return may_spin_ && cpus_.size() > 1; }
+
+  int Active(int slot) const { return At(slot).active.load(std::memory_order_relaxed); }
+  void AddActive(int slot, int n) const { At(slot).active.fetch_add(n, std::memory_order_relaxed); }
+  // Takes an idle CPU for spinning, or kNone.
+  int ReserveSpare(int home) const;
+  void Unreserve(int slot) const { At(slot).reserved.store(false, std::memory_order_relaxed); }
+  // A CPU with at least two active contexts fewer than `home`, or kNone.
+  int LessBusyThan(int home) const;
+
+ private:
+  struct alignas(64) Load {
+    std::atomic<int> active{0};         // contexts whose guest or sentry thread runs
+    std::atomic<bool> reserved{false};  // taken by a spinning pair
+  };
+  Load& At(int slot) const { return loads_[static_cast<size_t>(slot)]; }
+
+  std::vector<int> cpus_;
+  std::unique_ptr<Load[]> loads_;
+  const bool may_spin_;
+};
+
+// Decides for one context on which CPUs its sentry thread and its guest thread run, and who may
+// spin. Together on one CPU by default, where a futex hand-off is a plain context switch; on two,
+// both spinning, while the guest calls often and a CPU is free. Used by the sentry thread.
+class Placement {
+ public:
+  explicit Placement(const CpuTable& table) : table_(table) {}
+  ~Placement() { Rest(); }
+
+  // Before the guest gets the turn; may bind threads.
+  void BeforeGuest(GuestThread& guest);
+  // After it came back; `ticks` is how long the guest had it.
+  void AfterGuest(uint64_t ticks);
+  // How long the sentry thread may spin for the guest now, in ticks.
+  uint64_t SpinTicks() const { return spare_ == CpuTable::kNone ? 0 : spin_limit_; }
+  // The guest ran for longer than SpinTicks: the sentry thread goes to sleep.
+  void GuestRunsLong(GuestThread& guest);
+  // It still runs, seen at a timeout.
+  void GuestStillRuns(GuestThread& guest);
+  // The sentry thread will not need a CPU for a while. The guest thread sleeps or is told to.
+  void Rest();
+  bool resting() const { return !active_; }
+
+ private:
+  void MoveHome(int slot);
+  // Looks for a better CPU if this one is shared for some time. Whether it moved.
+  bool EaseContention();
+  void StopSpinning();
+
+  const CpuTable& table_;
+  int home_ = CpuTable::kNone;
+  int spare_ = CpuTable::kNone;  // the guest's CPU while spinning
+  bool active_ = false;
+  uint32_t streak_ = 0;  // quick calls in a row
+  uint32_t streak_needed_ = 0;
+  uint64_t contended_since_ = 0;
+  uint64_t spin_limit_ = 0;
+  uint64_t quick_ = 0;
+};
+
+}  // namespace runsc::platform::systrap
+
+#endif  // PLATFORM_SYSTRAP_PLACEMENT_H_
