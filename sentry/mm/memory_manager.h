@@ -161,6 +161,9 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
   int dumpable();
   void SetDumpable(int value);
 
+  // Panics if the parts of the state contradict each other. For tests; slow.
+  void CheckConsistency();
+
   // MappingSpace.
   void InvalidateMappable(Mappable* object, uint64_t start, uint64_t end,
                           bool private_copies) override;

@@ -46,16 +46,17 @@ class Forker {
 
   Status CopyRuns(VmaMap::iterator v) ABSL_EXCLUSIVE_LOCKS_REQUIRED(parent_.mu, child_.mu) {
     const Vma& vma = v->second;
-    auto r = parent_.runs.Find(v->first);
-    while (r != parent_.runs.end() && r->first < vma.end) {
-      AddrRange part = AddrRange{r->first, r->second.end}.Intersect({v->first, vma.end});
-      if (!r->second.owned) {
+    // By address: sharing cuts runs, and a run may go on into the next VMA.
+    for (uint64_t at = v->first; at < vma.end;) {
+      auto r = parent_.runs.Find(at);
+      if (r == parent_.runs.end() || r->first >= vma.end) break;
+      AddrRange part = AddrRange{r->first, r->second.end}.Intersect({at, vma.end});
+      at = part.end;
+      if (r->second.owned) {
+        TRY(CopyOwned(part, vma));
+      } else {
         TRY(Give(part, r, vma, false));
-        ++r;
-        continue;
       }
-      TRY(CopyOwned(part, vma));
-      r = parent_.runs.Find(part.end);
     }
     return Ok();
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "platform/base/log.h"
 #include "sentry/mm/mm_impl.h"
 
 namespace runsc {
@@ -73,6 +74,34 @@ void MemoryManager::InvalidateMappable(Mappable* object, uint64_t start, uint64_
       m.as.Unmap(gone);
     }
     m.runs.Join(range);
+  }
+}
+
+void MemoryManager::CheckConsistency() {
+  Impl& m = *impl_;
+  MmLock lock(m);
+  uint64_t all = 0;
+  uint64_t last = 0;
+  for (auto& [start, v] : m.vmas) {
+    CHECK_OR_PANIC(start >= last && v.end > start && PageAligned(start) && PageAligned(v.end));
+    last = v.end;
+    all += v.end - start;
+  }
+  CHECK_OR_PANIC(all == m.vmas.totals().all);
+  last = 0;
+  for (auto& [start, run] : m.runs) {
+    CHECK_OR_PANIC(start >= last && run.end > start);
+    last = run.end;
+    for (uint64_t at = start; at < run.end;) {
+      auto v = m.vmas.At(at);
+      CHECK_OR_PANIC(v != m.vmas.end());
+      Run expected = run;
+      expected.SetRights(v->second.access);
+      CHECK_OR_PANIC(expected.readable == run.readable && expected.writable == run.writable);
+      CHECK_OR_PANIC(!run.owned || v->second.Private());
+      CHECK_OR_PANIC(run.owned || v->second.file);
+      at = v->second.end;
+    }
   }
 }
 

@@ -59,6 +59,7 @@ ErrnoOr<UserAddr> MemoryManager::Impl::MoveVma(const Move& m, Discards& discards
     vmas.Split(m.from + m.old_size);
     auto old = vmas.Split(m.from);
     vmas.Change(old, [](Vma& v) { v.locked = v.lock_on_fault = false; });
+    vmas.Join({m.from, m.from + m.old_size});
   }
   uint64_t kept = std::min(m.old_size, m.new_size);
   MapBatch batch(as);

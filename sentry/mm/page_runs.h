@@ -28,8 +28,11 @@ struct Run {
     readable = vma.Any();
     writable = vma.write && CanStore();
   }
-  // What the platform may let the guest do.
-  Access Shown(Access vma) const { return {vma.read, vma.write && CanStore(), vma.exec}; }
+  // What the platform may let the guest do. Writable memory is readable on x86, also while
+  // stores to it trap.
+  Access Shown(Access vma) const {
+    return {vma.read || vma.write, vma.write && CanStore(), vma.exec};
+  }
 };
 
 // The runs of one address space. Not thread-safe; const lookups may run concurrently.
