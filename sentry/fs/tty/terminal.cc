@@ -1,0 +1,215 @@
+#include "sentry/fs/tty/terminal.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <termios.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace runsc {
+
+ErrnoOr<size_t> Terminal::MasterWrite(UserIn& src) {
+  char chunk[512];
+  std::vector<int> signals;
+  size_t total = 0;
+  ErrnoOr<size_t> failed = size_t{0};
+  {
+    MutexLock l(mu_);
+    while (src.remaining() > 0) {
+      UserIn look = src;
+      failed = look.Read(chunk, sizeof(chunk));
+      if (!failed.ok()) break;
+      size_t n = discipline_.Type({chunk, *failed}, &output_, &signals);
+      src.Skip(n);
+      total += n;
+      if (n < *failed) break;
+    }
+  }
+  for (int signal : signals) jobs_.SignalForeground(Signal(signal));
+  slave_queue_.Notify(EPOLLIN | EPOLLRDNORM | EPOLLOUT);
+  master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  if (total > 0) return total;
+  return failed.ok() ? Errno::kWouldBlock : failed.error();
+}
+
+ErrnoOr<size_t> Terminal::MasterRead(UserOut& dst) {
+  size_t n = 0;
+  {
+    MutexLock l(mu_);
+    if (output_.empty()) {
+      return slaves_ == 0 && slave_was_open_ ? Errno::kIo : Errno::kWouldBlock;
+    }
+    if (dst.remaining() == 0) return size_t{0};
+    size_t header = 0;
+    if (packet_) header = TRY(dst.Write("\0", 1));
+    size_t want = std::min(output_.size(), dst.remaining());
+    n = want > 0 ? TRY(dst.Write(output_.data(), want)) : 0;
+    output_.erase(0, n);
+    n += header;
+  }
+  slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  return n;
+}
+
+EventMask Terminal::PollMaster() {
+  MutexLock l(mu_);
+  EventMask ready = EPOLLOUT | EPOLLWRNORM;
+  if (!output_.empty()) ready |= EPOLLIN | EPOLLRDNORM;
+  if (slaves_ == 0 && slave_was_open_) ready |= EPOLLHUP;
+  return ready;
+}
+
+ErrnoOr<size_t> Terminal::SlaveRead(UserOut& dst) {
+  ErrnoOr<size_t> n = Errno::kWouldBlock;
+  {
+    MutexLock l(mu_);
+    if (master_closed_) return size_t{0};
+    n = discipline_.Read(dst);
+  }
+  if (n.ok()) master_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  return n;
+}
+
+ErrnoOr<size_t> Terminal::SlaveWrite(UserIn& src) {
+  size_t total = 0;
+  {
+    MutexLock l(mu_);
+    if (master_closed_) return Errno::kIo;
+    char chunk[1024];
+    while (src.remaining() > 0 && output_.size() < kMaxOutput && !discipline_.stopped()) {
+      UserIn look = src;
+      ErrnoOr<size_t> n = look.Read(chunk, sizeof(chunk));
+      if (!n.ok()) return total > 0 ? ErrnoOr<size_t>(total) : n;
+      size_t used = discipline_.Display({chunk, *n}, kMaxOutput + 8 - output_.size(), &output_);
+      src.Skip(used);
+      total += used;
+      if (used < *n) break;
+    }
+    if (total == 0 && src.remaining() > 0) return Errno::kWouldBlock;
+  }
+  master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  return total;
+}
+
+EventMask Terminal::PollSlave() {
+  MutexLock l(mu_);
+  if (master_closed_) return EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP | EPOLLERR;
+  EventMask ready = 0;
+  if (discipline_.readable()) ready |= EPOLLIN | EPOLLRDNORM;
+  if (output_.size() < kMaxOutput && !discipline_.stopped()) ready |= EPOLLOUT | EPOLLWRNORM;
+  return ready;
+}
+
+void Terminal::SlaveOpened() {
+  MutexLock l(mu_);
+  ++slaves_;
+  slave_was_open_ = true;
+}
+
+void Terminal::SlaveClosed() {
+  {
+    MutexLock l(mu_);
+    if (--slaves_ > 0) return;
+  }
+  master_queue_.Notify(EPOLLIN | EPOLLHUP);
+}
+
+void Terminal::MasterClosed() {
+  {
+    MutexLock l(mu_);
+    master_closed_ = true;
+    output_.clear();
+  }
+  jobs_.Hangup();
+  slave_queue_.Notify(EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR);
+}
+
+bool Terminal::locked() {
+  MutexLock l(mu_);
+  return locked_;
+}
+void Terminal::SetLocked(bool locked) {
+  MutexLock l(mu_);
+  locked_ = locked;
+}
+bool Terminal::hung_up() {
+  MutexLock l(mu_);
+  return master_closed_;
+}
+abi::Termios2 Terminal::termios() {
+  MutexLock l(mu_);
+  return discipline_.termios();
+}
+abi::Winsize Terminal::winsize() {
+  MutexLock l(mu_);
+  return winsize_;
+}
+size_t Terminal::InputAvailable() {
+  MutexLock l(mu_);
+  return discipline_.available();
+}
+size_t Terminal::OutputPending() {
+  MutexLock l(mu_);
+  return output_.size();
+}
+bool Terminal::SlaveWritesSignal() {
+  MutexLock l(mu_);
+  return (discipline_.termios().lflag & TOSTOP) != 0;
+}
+void Terminal::SetPacketMode(bool on) {
+  MutexLock l(mu_);
+  packet_ = on;
+}
+
+void Terminal::SetTermios(const abi::Termios2& termios, bool flush_input) {
+  {
+    MutexLock l(mu_);
+    if (flush_input) discipline_.FlushInput();
+    discipline_.SetTermios(termios);
+  }
+  slave_queue_.Notify(EPOLLIN | EPOLLOUT);
+}
+
+void Terminal::SetWinsize(const abi::Winsize& size) {
+  {
+    MutexLock l(mu_);
+    if (std::memcmp(&winsize_, &size, sizeof(size)) == 0) return;
+    winsize_ = size;
+  }
+  jobs_.SignalForeground(Signal(SIGWINCH));
+}
+
+Status Terminal::Flush(int what) {
+  if (what != TCIFLUSH && what != TCOFLUSH && what != TCIOFLUSH) return Errno::kInval;
+  {
+    MutexLock l(mu_);
+    if (what != TCOFLUSH) discipline_.FlushInput();
+    if (what != TCIFLUSH) output_.clear();
+  }
+  slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  return Ok();
+}
+
+Status Terminal::Flow(int what) {
+  {
+    MutexLock l(mu_);
+    switch (what) {
+      case TCOOFF: discipline_.SetStopped(true); break;
+      case TCOON: discipline_.SetStopped(false); break;
+      case TCIOFF:
+      case TCION: break;  // asks the other side to pause; a pty's master has no keyboard to stop
+      default: return Errno::kInval;
+    }
+  }
+  slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  return Ok();
+}
+
+void Terminal::OnDisassociate() {
+  jobs_.SignalForeground(Signal(SIGHUP));
+  jobs_.SignalForeground(Signal(SIGCONT));
+  jobs_.Forget();
+}
+
+}  // namespace runsc

@@ -1,0 +1,82 @@
+#ifndef SENTRY_FS_TTY_TERMINAL_H_
+#define SENTRY_FS_TTY_TERMINAL_H_
+
+#include <cstdint>
+#include <string>
+
+#include "platform/abi/termios.h"
+#include "platform/base/mutex.h"
+#include "sentry/fs/tty/job_control.h"
+#include "sentry/fs/tty/line_discipline.h"
+#include "sentry/kernel/thread_group.h"
+#include "sentry/vfs/file.h"
+#include "sentry/wait/wait.h"
+
+namespace runsc {
+
+// A pseudoterminal (pty(7)): what its master and slave files share. Thread-safe.
+class Terminal final : public ControllingTty {
+ public:
+  static constexpr size_t kMaxOutput = 8192;
+
+  explicit Terminal(int index) : index_(index), jobs_(this) {}
+
+  int index() const { return index_; }
+  JobControl& jobs() { return jobs_; }
+  WaitQueue& master_queue() { return master_queue_; }
+  WaitQueue& slave_queue() { return slave_queue_; }
+
+  // The master's side: what is typed, what is displayed.
+  ErrnoOr<size_t> MasterWrite(UserIn& src);
+  ErrnoOr<size_t> MasterRead(UserOut& dst);
+  EventMask PollMaster();
+  // The slave's side. The caller checked background rules.
+  ErrnoOr<size_t> SlaveRead(UserOut& dst);
+  ErrnoOr<size_t> SlaveWrite(UserIn& src);
+  EventMask PollSlave();
+
+  void SlaveOpened();
+  void SlaveClosed();
+  void MasterClosed();
+  // TIOCSPTLCK; a locked slave cannot be opened (EIO).
+  bool locked();
+  void SetLocked(bool locked);
+  bool hung_up();
+
+  abi::Termios2 termios();
+  void SetTermios(const abi::Termios2& termios, bool flush_input);
+  abi::Winsize winsize();
+  // SIGWINCH to the foreground if it changed.
+  void SetWinsize(const abi::Winsize& size);
+  // TCFLSH, TCXONC.
+  Status Flush(int what);
+  Status Flow(int what);
+  size_t InputAvailable();
+  size_t OutputPending();
+  bool SlaveWritesSignal();  // TOSTOP
+  void SetPacketMode(bool on);
+
+  // ControllingTty.
+  void OnDisassociate() override;
+  DeviceId device() override { return {136, static_cast<uint32_t>(index_)}; }
+
+ private:
+  const int index_;
+  JobControl jobs_;
+  WaitQueue master_queue_;
+  WaitQueue slave_queue_;
+
+  Mutex<LockRank::kTty> mu_;
+  LineDiscipline discipline_ ABSL_GUARDED_BY(mu_);
+  std::string output_ ABSL_GUARDED_BY(mu_);  // to be read by the master
+  abi::Winsize winsize_ ABSL_GUARDED_BY(mu_) = {};
+  int slaves_ ABSL_GUARDED_BY(mu_) = 0;
+  bool slave_was_open_ ABSL_GUARDED_BY(mu_) = false;
+  bool master_closed_ ABSL_GUARDED_BY(mu_) = false;
+  bool locked_ ABSL_GUARDED_BY(mu_) = true;
+  bool packet_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace runsc
+
+#endif  // SENTRY_FS_TTY_TERMINAL_H_
