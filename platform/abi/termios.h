@@ -35,6 +35,12 @@ enum ControlChar : int {
   kVlnext = 15, kVeol2 = 16,
 };
 
+// ioctl(2) commands whose numbers hold the size of Termios2; glibc cannot give them.
+inline constexpr uint32_t kTcgets2 = 0x802c542a;
+inline constexpr uint32_t kTcsets2 = 0x402c542b;
+inline constexpr uint32_t kTcsetsw2 = 0x402c542c;
+inline constexpr uint32_t kTcsetsf2 = 0x402c542d;
+
 static_assert(sizeof(Termios) == 36 && sizeof(Termios2) == 44);
 
 }  // namespace runsc::abi

@@ -24,6 +24,8 @@ class ControllingTty : public RefCounted {
   // The session leader exited or gave the terminal up: hang up.
   virtual void OnDisassociate() = 0;
   virtual DeviceId device() = 0;
+  // open(2) of /dev/tty by a member of the session: a new description of this terminal at `path`.
+  virtual ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) = 0;
   // Became the controlling terminal of `session` at the start of its first process.
   virtual void OnAssociate(Session& session) {}
 };

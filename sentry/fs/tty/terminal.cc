@@ -206,10 +206,7 @@ Status Terminal::Flow(int what) {
   return Ok();
 }
 
-void Terminal::OnDisassociate() {
-  jobs_.SignalForeground(Signal(SIGHUP));
-  jobs_.SignalForeground(Signal(SIGCONT));
-  jobs_.Forget();
-}
+// The kernel has told the foreground process group.
+void Terminal::OnDisassociate() { jobs_.Forget(); }
 
 }  // namespace runsc

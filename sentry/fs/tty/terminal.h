@@ -6,7 +6,7 @@
 
 #include "platform/abi/termios.h"
 #include "platform/base/mutex.h"
-#include "sentry/fs/tty/job_control.h"
+#include "sentry/fs/tty/tty_jobs.h"
 #include "sentry/fs/tty/line_discipline.h"
 #include "sentry/kernel/thread_group.h"
 #include "sentry/vfs/file.h"
@@ -22,7 +22,7 @@ class Terminal final : public ControllingTty {
   explicit Terminal(int index) : index_(index), jobs_(this) {}
 
   int index() const { return index_; }
-  JobControl& jobs() { return jobs_; }
+  TtyJobs& jobs() { return jobs_; }
   WaitQueue& master_queue() { return master_queue_; }
   WaitQueue& slave_queue() { return slave_queue_; }
 
@@ -58,11 +58,13 @@ class Terminal final : public ControllingTty {
 
   // ControllingTty.
   void OnDisassociate() override;
+  void OnAssociate(Session& session) override { jobs_.Associate(session); }
+  ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
   DeviceId device() override { return {136, static_cast<uint32_t>(index_)}; }
 
  private:
   const int index_;
-  JobControl jobs_;
+  TtyJobs jobs_;
   WaitQueue master_queue_;
   WaitQueue slave_queue_;
 

@@ -1,5 +1,5 @@
-#ifndef SENTRY_FS_TTY_JOB_CONTROL_H_
-#define SENTRY_FS_TTY_JOB_CONTROL_H_
+#ifndef SENTRY_FS_TTY_TTY_JOBS_H_
+#define SENTRY_FS_TTY_TTY_JOBS_H_
 
 #include <cstdint>
 
@@ -14,10 +14,10 @@ namespace runsc {
 
 // What makes a terminal control a session: the part of tty_ioctl(4) and the background checks
 // that pty slaves and host terminals share. Thread-safe.
-class JobControl {
+class TtyJobs {
  public:
   // `tty` owns this and is what sessions refer to.
-  explicit JobControl(ControllingTty* tty) : tty_(tty) {}
+  explicit TtyJobs(ControllingTty* tty) : tty_(tty) {}
 
   // open(2) without O_NOCTTY by a session leader that has no terminal: takes this one.
   void AdoptOnOpen(Task& t);
@@ -37,6 +37,8 @@ class JobControl {
   void SignalForeground(Signal signal);
   // The terminal hung up: SIGHUP and SIGCONT to the session leader; the session loses it.
   void Hangup();
+  // The kernel made it the terminal of `session`.
+  void Associate(Session& session);
   // The session is gone or gave it up.
   void Forget();
 
@@ -53,4 +55,4 @@ class JobControl {
 
 }  // namespace runsc
 
-#endif  // SENTRY_FS_TTY_JOB_CONTROL_H_
+#endif  // SENTRY_FS_TTY_TTY_JOBS_H_

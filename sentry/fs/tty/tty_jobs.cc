@@ -1,4 +1,4 @@
-#include "sentry/fs/tty/job_control.h"
+#include "sentry/fs/tty/tty_jobs.h"
 
 #include <linux/capability.h>
 #include <signal.h>
@@ -21,18 +21,18 @@ bool IgnoresOrBlocks(Task& t, Signal signal) {
 
 }  // namespace
 
-Ref<Session> JobControl::session() {
+Ref<Session> TtyJobs::session() {
   MutexLock l(mu_);
   return session_;
 }
 
-void JobControl::AdoptOnOpen(Task& t) {
+void TtyJobs::AdoptOnOpen(Task& t) {
   Ref<Session> s = t.group().session();
   if (!IsSessionLeader(t) || s->tty()) return;
   (void)Acquire(t, false);
 }
 
-Status JobControl::Acquire(Task& t, bool steal) {
+Status TtyJobs::Acquire(Task& t, bool steal) {
   Ref<Session> mine = t.group().session();
   Ref<Session> before;
   {
@@ -49,7 +49,7 @@ Status JobControl::Acquire(Task& t, bool steal) {
   return Ok();
 }
 
-Status JobControl::GiveUp(Task& t) {
+Status TtyJobs::GiveUp(Task& t) {
   Ref<Session> mine = t.group().session();
   if (!mine || mine != session() || !(mine->tty() == tty_)) return Errno::kNotty;
   if (!IsSessionLeader(t)) return Ok();
@@ -60,21 +60,26 @@ Status JobControl::GiveUp(Task& t) {
   return Ok();
 }
 
-void JobControl::Forget() {
+void TtyJobs::Associate(Session& session) {
+  MutexLock l(mu_);
+  session_ = Ref<Session>(&session);
+}
+
+void TtyJobs::Forget() {
   Ref<Session> dropped;
   MutexLock l(mu_);
   std::swap(dropped, session_);
 }
 
-ErrnoOr<Tid> JobControl::ForegroundId(Task& t) {
+ErrnoOr<Tid> TtyJobs::ForegroundId(Task& t) {
   Ref<Session> s = session();
   if (!s || t.group().session() != s) return Errno::kNotty;
   Ref<ProcessGroup> group = s->foreground();
   if (!group) return Tid{0};
-  return t.kernel().ProcessGroupIdIn(*group, t.pid_ns());
+  return group->IdIn(t.pid_ns());
 }
 
-Status JobControl::SetForeground(Task& t, Tid pgid) {
+Status TtyJobs::SetForeground(Task& t, Tid pgid) {
   TRY(CheckBackground(t, Signal(SIGTTOU)));
   Ref<Session> s = session();
   if (!s || t.group().session() != s) return Errno::kNotty;
@@ -86,13 +91,13 @@ Status JobControl::SetForeground(Task& t, Tid pgid) {
   return Ok();
 }
 
-ErrnoOr<Tid> JobControl::SessionId(Task& t) {
+ErrnoOr<Tid> TtyJobs::SessionId(Task& t) {
   Ref<Session> s = session();
   if (!s || t.group().session() != s) return Errno::kNotty;
-  return t.kernel().SessionIdIn(*s, t.pid_ns());
+  return s->IdIn(t.pid_ns());
 }
 
-Status JobControl::CheckBackground(Task& t, Signal signal) {
+Status TtyJobs::CheckBackground(Task& t, Signal signal) {
   Ref<Session> s = session();
   if (!s || t.group().session() != s) return Ok();
   Ref<ProcessGroup> mine = t.group().process_group();
@@ -105,25 +110,29 @@ Status JobControl::CheckBackground(Task& t, Signal signal) {
   return Errno::kRestartSys;
 }
 
-void JobControl::SignalForeground(Signal signal) {
+void TtyJobs::SignalForeground(Signal signal) {
   Ref<Session> s = session();
   if (!s) return;
   Ref<ProcessGroup> group = s->foreground();
   if (group) group->SendSignal(KernelSignalInfo(signal));
 }
 
-void JobControl::Hangup() {
+void TtyJobs::Hangup() {
   Ref<Session> s = session();
   if (!s) return;
-  SignalForeground(Signal(SIGHUP));
-  SignalForeground(Signal(SIGCONT));
-  s->SignalLeader(KernelSignalInfo(Signal(SIGHUP)));
-  s->SignalLeader(KernelSignalInfo(Signal(SIGCONT)));
+  if (Ref<ProcessGroup> group = s->foreground()) {
+    Kernel& kernel = group->kernel();
+    Ref<ThreadGroup> leader = kernel.FindProcess(*kernel.root_pid_namespace(), s->id());
+    for (int signal : {SIGHUP, SIGCONT}) {
+      group->SendSignal(KernelSignalInfo(Signal(signal)));
+      if (leader) leader->SendSignal(KernelSignalInfo(Signal(signal)));
+    }
+  }
   s->SetTty(nullptr);
   Forget();
 }
 
-ErrnoOr<int64_t> JobControl::Ioctl(Task& t, const IoctlRequest& request) {
+ErrnoOr<int64_t> TtyJobs::Ioctl(Task& t, const IoctlRequest& request) {
   UserAddr arg(request.arg);
   switch (request.command) {
     case TIOCSCTTY: TRY(Acquire(t, request.arg == 1)); return int64_t{0};
