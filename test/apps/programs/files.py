@@ -1,0 +1,16 @@
+import fcntl, glob, os, pathlib, select, shutil, socket, stat, tempfile
+root = pathlib.Path("tree")
+for i in range(20): (root / f"d{i % 4}" / f"s{i % 3}").mkdir(parents=True, exist_ok=True); (root / f"d{i % 4}" / f"f{i}").write_text("x" * i)
+print(sorted(str(p) for p in root.rglob("*"))[-3:], len(list(os.walk(root))))
+shutil.copytree(root, "copy"); shutil.move("copy", "moved"); print(len(glob.glob("moved/**/f*", recursive=True))); shutil.rmtree("moved")
+with tempfile.TemporaryDirectory() as d: os.symlink("/etc/passwd", d + "/l"); print(os.path.realpath(d + "/l"), os.path.islink(d + "/l"))
+with open("a", "w+b", buffering=0) as f:
+    f.write(b"0123456789"); os.pwrite(f.fileno(), b"AB", 3); print(os.pread(f.fileno(), 5, 2)); fcntl.lockf(f, fcntl.LOCK_EX); os.ftruncate(f.fileno(), 4)
+print(open("a").read(), stat.filemode(os.stat("a").st_mode)); os.utime("a", ns=(5, 7)); print(os.stat("a").st_mtime_ns)
+s, t = socket.socketpair(); s.sendall(b"x" * 1000); print(len(t.recv(2000)), select.select([t], [t], [], 0)[1] == [t])
+socket.send_fds(s, [b"fd"], [os.open("a", os.O_RDONLY)]); msg, fds, _, _ = socket.recv_fds(t, 10, 1); print(msg, os.read(fds[0], 10))
+u = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); u.bind("sock"); s2 = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s2.sendto(b"dgram", "sock"); print(u.recv(100))
+os.setxattr("a", "user.k", b"v"); print(os.getxattr("a", "user.k"), os.listxattr("a"))
+r, w = os.pipe(); ep = select.epoll(); ep.register(r, select.EPOLLIN); os.write(w, b"1"); print([e for _, e in ep.poll(1)])
+print(os.copy_file_range(os.open("/etc/passwd", 0), os.open("cp", os.O_CREAT | os.O_RDWR), 50), os.path.getsize("cp"))
+print(os.sendfile(w, os.open("/etc/passwd", 0), 0, 10), len(os.read(r, 100)), os.getrandom(8).__len__())
