@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "platform/base/mutex.h"
+#include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/thread_group.h"
@@ -59,6 +60,10 @@ struct GroupState {
   ResourceUse dead_threads, dead_children;
   ExitListener* listener = nullptr;
   bool exec_happened = false;
+
+  // --- Set once, before anyone sees the process ---
+  Ref<PidNamespace> pid_ns;
+  std::array<Tid, kMaxPidDepth + 1> pids{};  // by depth of the namespace
 
   // --- Limits ---
   std::array<std::atomic<uint64_t>, kLimitCount> soft, hard;

@@ -130,8 +130,7 @@ Status TaskBuilder::LinkFirst(Task& t) {
   TRY(TakeIds(tree, t, {}));
   ThreadGroup& g = t.group();
   GroupState& s = g.state();
-  g.pid_ = t.state().ids[0].load(std::memory_order_relaxed);
-  s.leader = Ref<Task>(&t);
+  SetLeader(g, t);
   s.exit_signal = SIGCHLD;
   PidNamespace& ns = t.pid_ns();
   if (ns.init == nullptr) {

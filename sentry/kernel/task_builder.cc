@@ -195,6 +195,16 @@ Status TaskBuilder::TakeIds(TaskTree& tree, Task& t, const std::vector<Tid>& wan
   return Ok();
 }
 
+void TaskBuilder::SetLeader(ThreadGroup& g, Task& leader) {
+  GroupState& s = g.state();
+  s.leader = Ref<Task>(&leader);
+  s.pid_ns = Ref<PidNamespace>(&leader.pid_ns());
+  for (int d = 0; d <= s.pid_ns->depth(); ++d) {
+    s.pids[d] = leader.state().ids[d].load(std::memory_order_relaxed);
+  }
+  g.pid_ = s.pids[0];
+}
+
 void TaskBuilder::Enlist(TaskTree& tree, Task& t) {
   t.tid_.store(t.state().ids[0].load(std::memory_order_relaxed), std::memory_order_relaxed);
   t.state().account->tasks.fetch_add(1, std::memory_order_relaxed);
@@ -225,8 +235,7 @@ Status TaskBuilder::LinkLocked(TaskTree& tree, Task& parent, Task& child, const 
   if ((r.flags & CLONE_THREAD) == 0) {
     ThreadGroup& g = child.group();
     GroupState& s = g.state();
-    g.pid_ = child.state().ids[0].load(std::memory_order_relaxed);
-    s.leader = Ref<Task>(&child);
+    SetLeader(g, child);
     s.exit_signal = r.exit_signal;
     ThreadGroup* real_parent = &pg;
     if ((r.flags & CLONE_PARENT) != 0) {

@@ -50,6 +50,8 @@ class TaskBuilder {
   static Ref<ThreadGroup> MakeGroup(Task& parent, Parts& parts);
   // Makes `t` the first task of a process that nobody cloned.
   static Status LinkFirst(Task& t);
+  // Names the group after `leader`, which has its ids.
+  static void SetLeader(ThreadGroup& g, Task& leader);
   static Status Link(Task& parent, Task& child, const CloneRequest& r);
   static Status LinkLocked(TaskTree& tree, Task& parent, Task& child, const CloneRequest& r)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(tree.mu);

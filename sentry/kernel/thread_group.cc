@@ -69,8 +69,7 @@ ThreadGroup::ThreadGroup(Kernel& kernel, Ref<SignalHandlers> handlers, std::stri
 ThreadGroup::~ThreadGroup() = default;
 
 Tid ThreadGroup::PidIn(const PidNamespace& ns) const {
-  MutexLock l(kernel_.tree().mu);
-  return state_->leader ? state_->leader->TidIn(ns) : 0;
+  return ns.IsAncestorOfOrSame(*state_->pid_ns) ? state_->pids[ns.depth()] : 0;
 }
 
 Ref<Task> ThreadGroup::leader() {
