@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "platform/base/log.h"
+#include "platform/base/strings.h"
 #include "sentry/kernel/group_state.h"
 #include "sentry/kernel/job_control.h"
 #include "sentry/kernel/namespaces.h"
@@ -12,6 +13,7 @@
 #include "sentry/kernel/task_runner.h"
 #include "sentry/kernel/task_state.h"
 #include "sentry/kernel/task_tree.h"
+#include "sentry/kernel/version.h"
 #include "sentry/time/clock.h"
 
 namespace runsc {
@@ -226,6 +228,16 @@ void Kernel::CountUnimplemented(Task& t, const char* what) {
 }
 
 int64_t Kernel::boot_time() const { return tree_->boot_time; }
+int64_t Kernel::UptimeNanos() const { return MonotonicNanos() - tree_->boot_monotonic; }
+
+std::string Kernel::BootMessages() const {
+  return StrPrintf(
+      "<6>[    0.000000] Linux version %s (runsc) %s\n"
+      "<6>[    0.000000] runsc: a kernel in user space, platform %s\n"
+      "<6>[    0.000000] CPUs: %d, memory: %lu KiB\n",
+      kKernelRelease, kKernelVersion, options_.platform->name(), options_.cpus,
+      static_cast<unsigned long>(options_.total_memory >> 10));
+}
 
 void Kernel::LoadAverages(uint64_t out[3]) { tree_->load.Read(out); }
 

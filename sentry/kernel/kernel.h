@@ -94,6 +94,9 @@ class Kernel {
 
   // Boot time on the realtime clock, ns; uptime is the monotonic clock since Create.
   int64_t boot_time() const;
+  int64_t UptimeNanos() const;
+  // What dmesg(1) shows: short, and says which kernel this is.
+  std::string BootMessages() const;
   // Load averages as getloadavg(3), fixed point with 16 fractional bits.
   void LoadAverages(uint64_t out[3]);
 

@@ -1,0 +1,28 @@
+#ifndef SYSCALLS_TIME_TIME_H_
+#define SYSCALLS_TIME_TIME_H_
+
+#include <cstdint>
+
+#include "platform/base/errno.h"
+#include "platform/base/types.h"
+#include "sentry/kernel/task.h"
+
+namespace runsc {
+
+// clocks.cc: clock_gettime(2), gettimeofday(2), adjtimex(2).
+ErrnoOr<void> ClockGettime(Task& t, int32_t clock, UserAddr tp);
+ErrnoOr<void> ClockGetres(Task& t, int32_t clock, UserAddr tp);
+ErrnoOr<void> ClockSettime(Task& t, int32_t clock, UserAddr tp);
+ErrnoOr<void> Gettimeofday(Task& t, UserAddr tv, UserAddr tz);
+ErrnoOr<int64_t> TimeCall(Task& t, UserAddr out);
+ErrnoOr<int32_t> Adjtimex(Task& t, UserAddr buf);
+ErrnoOr<int32_t> ClockAdjtime(Task& t, int32_t clock, UserAddr buf);
+
+// sleep.cc: nanosleep(2), clock_nanosleep(2).
+ErrnoOr<int64_t> Nanosleep(Task& t, UserAddr request, UserAddr remaining);
+ErrnoOr<int64_t> ClockNanosleep(Task& t, int32_t clock, int32_t flags, UserAddr request,
+                                UserAddr remaining);
+
+}  // namespace runsc
+
+#endif  // SYSCALLS_TIME_TIME_H_
