@@ -6,6 +6,10 @@
 // Each family's header, in the order of the folders.
 #include "syscalls/fs/event/event.h"
 #include "syscalls/net/net.h"
+#include "syscalls/signal/signal.h"
+#include "syscalls/system/system.h"
+#include "syscalls/task/task.h"
+#include "syscalls/time/time.h"
 
 namespace runsc {
 namespace {
