@@ -5,7 +5,7 @@
 
 namespace runsc {
 
-enum class LogLevel : int { kWarning = 0, kInfo = 1, kDebug = 2 };
+enum class LogLevel : int { kError = -1, kWarning = 0, kInfo = 1, kDebug = 2 };
 enum class LogFormat { kText, kJson, kJsonK8s };
 
 // Sends log lines to `fd` (owned by the caller, kept open; -1: nowhere, the default) at `level`
@@ -14,6 +14,8 @@ void LogSetup(int fd, LogLevel level, LogFormat format);
 bool LogEnabled(LogLevel level);
 // Writes one line with one write(2); never allocates under a lock and never fails.
 void LogWrite(LogLevel level, const char* format, ...) __attribute__((format(printf, 2, 3)));
+// Writes one line of level error to `fd`, wherever the log goes: for the file that engines read.
+void LogErrorTo(int fd, LogFormat format, const char* message);
 // Logs the text, writes it to stderr, and aborts. For broken invariants of ours, never for what a
 // guest, gofer or caller does.
 [[noreturn]] void Panic(const char* format, ...) __attribute__((format(printf, 1, 2)));

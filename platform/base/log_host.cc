@@ -21,6 +21,7 @@ constexpr size_t kMaxLine = 4096;
 
 const char* LevelName(LogLevel level) {
   switch (level) {
+    case LogLevel::kError: return "error";
     case LogLevel::kWarning: return "warning";
     case LogLevel::kInfo: return "info";
     case LogLevel::kDebug: return "debug";
@@ -45,12 +46,11 @@ void JsonEscape(const char* in, char* out, size_t size) {
   out[n] = '\0';
 }
 
-size_t FormatLine(LogLevel level, const char* message, char* line, size_t size) {
+size_t FormatLine(LogFormat format, LogLevel level, const char* message, char* line, size_t size) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   tm parts{};
   gmtime_r(&now.tv_sec, &parts);
-  LogFormat format = g_format.load(std::memory_order_relaxed);
   int n = 0;
   if (format == LogFormat::kText) {
     n = std::snprintf(line, size, "%c%02d%02d %02d:%02d:%02d.%06ld %7d] %s\n",
@@ -80,7 +80,7 @@ void WriteLine(LogLevel level, const char* message) {
   int fd = g_fd.load(std::memory_order_relaxed);
   if (fd < 0) return;
   char line[kMaxLine];
-  size_t length = FormatLine(level, message, line, sizeof(line));
+  size_t length = FormatLine(g_format.load(std::memory_order_relaxed), level, message, line, sizeof(line));
   ssize_t ignored = write(fd, line, length);
   (void)ignored;
 }
@@ -106,6 +106,13 @@ void LogWrite(LogLevel level, const char* format, ...) {
   std::vsnprintf(message, sizeof(message), format, args);
   va_end(args);
   WriteLine(level, message);
+}
+
+void LogErrorTo(int fd, LogFormat format, const char* message) {
+  char line[kMaxLine];
+  size_t length = FormatLine(format, LogLevel::kError, message, line, sizeof(line));
+  ssize_t ignored = write(fd, line, length);
+  (void)ignored;
 }
 
 void Panic(const char* format, ...) {

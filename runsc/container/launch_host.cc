@@ -89,8 +89,10 @@ HostStatus CheckTrees(const spec::Plan& plan) {
   return HostOk();
 }
 
-std::vector<std::string> LogArgs(const cli::Flags& flags) {
+std::vector<std::string> LogArgs(const cli::Flags& flags, const Fd& log) {
   std::vector<std::string> args;
+  if (!log.ok()) return args;
+  args.push_back("--debug-log=" + std::to_string(sandbox::kLogFd));
   if (flags.debug) args.push_back("--debug");
   if (flags.debug_log_format != "text") {
     args.push_back("--debug-log-format=" + flags.debug_log_format);
@@ -107,7 +109,7 @@ HostOr<sandbox::Sandbox> StartSentry(const LaunchOptions& options,
   s.stderr_fd = options.tty >= 0 ? -1 : options.stdio[2];
   s.log_fd = log.get();
   s.tty = options.tty;
-  s.log_args = LogArgs(*options.flags);
+  s.log_args = LogArgs(*options.flags, log);
   s.may_miss = may_miss;
   return sandbox::StartSandbox(s);
 }
@@ -124,7 +126,7 @@ HostOr<sandbox::Gofer> StartGofer(const LaunchOptions& options, const spec::Plan
   g.attached = options.attached;
   g.stderr_fd = options.tty >= 0 ? -1 : options.stdio[2];
   g.log_fd = log.get();
-  g.log_args = LogArgs(*options.flags);
+  g.log_args = LogArgs(*options.flags, log);
   g.may_miss = may_miss;
   return sandbox::StartGofer(g);
 }

@@ -26,7 +26,7 @@ TEST(MessagesTest, ContainerConfigSurvivesTheTrip) {
 }
 
 TEST(MessagesTest, EveryTruncationIsRefused) {
-  ExecRequest r{"id", {}, true, "user", true};
+  ExecRequest r{"id", {}, true, true, "user", true};
   r.process.argv = {"a", "b"};
   std::string bytes = Encode(r);
   ExecRequest out;

@@ -158,7 +158,7 @@ void Visit(A& a, SignalRequest& m) {
 }
 template <typename A>
 void Visit(A& a, ExecRequest& m) {
-  All(a, m.id, m.process, m.inherit_capabilities, m.user_name, m.attached);
+  All(a, m.id, m.process, m.inherit, m.inherit_user, m.user_name, m.attached);
 }
 template <typename A>
 void Visit(A& a, ExecReply& m) {

@@ -84,8 +84,11 @@ struct SignalRequest {
 struct ExecRequest {
   std::string id;
   ProcessConfig process;
-  bool inherit_capabilities = true;  // process.capabilities are ignored: as the container's init
-  std::string user_name;             // looked up in the container's /etc/passwd if not empty
+  // Capabilities and limits are the container's init's; so are the environment, to which
+  // process.env is added, and the working directory if process.cwd is empty.
+  bool inherit = true;
+  bool inherit_user = true;  // user and groups are the init's
+  std::string user_name;     // if not empty: looked up in the container's /etc/passwd
   // The process is killed when the connection that asked for it goes away.
   bool attached = true;
 };

@@ -16,6 +16,7 @@ namespace runsc::sandbox {
 // Descriptor numbers in a process that runsc starts of itself.
 inline constexpr int kChannelFd = 3;  // sentry: boot channel; gofer: connection to the sentry
 inline constexpr int kLogFd = 4;      // debug log, or /dev/null
+inline constexpr int kTerminalFd = 5;  // sentry: its controlling terminal, if it has one
 
 struct SandboxOptions {
   std::string id;

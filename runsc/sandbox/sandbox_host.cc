@@ -25,7 +25,8 @@ HostOr<Sandbox> StartSandbox(const SandboxOptions& options) {
   spawn.fds = {null.get(), null.get(), OrNull(options.stderr_fd, null), theirs.get(),
                OrNull(options.log_fd, null)};
   if (options.tty >= 0) {
-    // Descriptor 5 only lets the child make it the controlling terminal; boot closes it.
+    // kTerminalFd only lets the child make it the controlling terminal; boot closes it.
+    spawn.argv.push_back("--terminal");
     spawn.controlling_tty = static_cast<int>(spawn.fds.size());
     spawn.fds.push_back(options.tty);
   }
@@ -52,6 +53,8 @@ HostOr<Gofer> StartGofer(const GoferOptions& options) {
   SpawnOptions spawn;
   spawn.argv = {"runsc-gofer", "gofer"};
   spawn.argv.insert(spawn.argv.begin() + 1, options.log_args.begin(), options.log_args.end());
+  if (options.may_miss.Has(Isolation::kSeccomp)) spawn.argv.push_back("--no-seccomp");
+  if (options.may_miss.Has(Isolation::kChroot)) spawn.argv.push_back("--no-isolation");
   for (const AttachPoint& point : options.attach_points) {
     spawn.argv.push_back((point.read_only ? "--ro=" : "--rw=") + point.source);
   }
@@ -60,7 +63,8 @@ HostOr<Gofer> StartGofer(const GoferOptions& options) {
   // The gofer enters its other namespaces itself, when it has opened what it serves.
   spawn.isolations = {Isolation::kPid};
   if (!options.uid_map.empty() || geteuid() != 0) {
-    spawn.isolations.insert(spawn.isolations.begin(), Isolation::kUser);
+    // In a user namespace it may take copies of mounts only from a mount namespace of its own.
+    spawn.isolations = {Isolation::kUser, Isolation::kPid, Isolation::kMount};
     spawn.uid_map = options.uid_map;
     spawn.gid_map = options.gid_map;
   }

@@ -1,0 +1,14 @@
+#ifndef RUNSC_BOOT_BOOT_H_
+#define RUNSC_BOOT_BOOT_H_
+
+#include "platform/base/fd.h"
+
+namespace runsc::boot {
+
+// Runs the sandbox in this process: serves the boot channel and what follows until the container
+// ends. Answers the exit status of the process.
+int RunSandbox(Fd channel, bool has_terminal);
+
+}  // namespace runsc::boot
+
+#endif  // RUNSC_BOOT_BOOT_H_

@@ -1,0 +1,174 @@
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "platform/base/log.h"
+#include "platform/base/strings.h"
+#include "platform/host/file.h"
+#include "runsc/cli/command.h"
+#include "runsc/cli/help.h"
+#include "runsc/container/launch.h"
+#include "runsc/sandbox/sandbox.h"
+
+namespace runsc::cli {
+namespace {
+
+LogFormat FormatOf(const std::string& name) {
+  return name == "json" ? LogFormat::kJson : name == "json-k8s" ? LogFormat::kJsonK8s
+                                                                : LogFormat::kText;
+}
+
+// Appends the error to --log, where engines look for it.
+void LogForEngine(const Flags& flags, const std::string& text) {
+  if (flags.log.empty()) return;
+  HostOr<Fd> fd = host::OpenAt(AT_FDCWD, flags.log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  if (!fd.ok()) return;
+  LogErrorTo(fd->get(), FormatOf(flags.log_format), text.c_str());
+}
+
+void Report(const Flags& flags, const std::string& text) {
+  std::string line = "runsc: " + text + "\n";
+  (void)host::WriteAll(STDERR_FILENO, line);
+  LogForEngine(flags, text);
+}
+
+// stdin, stdout and stderr must exist, or the first files opened would take their places. What
+// stands in for a closed one answers EBADF to the guest, as the closed one would.
+void FillStandardFds() {
+  for (int fd = 0; fd < 3; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+      int null = open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+      (void)null;
+    }
+  }
+}
+
+bool HasWord(const std::string& list, const std::string& word) {
+  return ("," + list + ",").find("," + word + ",") != std::string::npos;
+}
+
+void Replace(std::string& text, const char* what, const std::string& with) {
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at)) {
+    text.replace(at, std::strlen(what), with);
+    at += with.size();
+  }
+}
+
+std::string Timestamp() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  tm parts{};
+  localtime_r(&now.tv_sec, &parts);
+  return StrPrintf("%04d%02d%02d-%02d%02d%02d.%06ld", parts.tm_year + 1900, parts.tm_mon + 1,
+                   parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_nsec / 1000);
+}
+
+int RunCommand(const CommandRow& row, const Flags& flags, std::vector<std::string> args) {
+  std::unique_ptr<Command> command = row.make();
+  FlagSet set;
+  command->Declare(set);
+  HostStatus parsed = set.Parse(args);
+  if (!parsed.ok()) {
+    Report(flags, std::string(row.name) + ": " + parsed.error().text + "; see \"runsc help " +
+                      row.name + "\"");
+    return kExitUsage;
+  }
+  if (set.help_wanted()) return PrintHelp(row.name) ? 0 : kExitInternal;
+  HostOr<int> status = command->Run(flags, args);
+  if (status.ok()) return *status;
+  LOG_WARNING("%s fails: %s", row.name, status.error().text.c_str());
+  Report(flags, status.error().text);
+  return status.error().text.rfind("usage: ", 0) == 0 ? kExitUsage : kExitInternal;
+}
+
+void SetupLog(const Flags& flags, const char* command) {
+  Fd log = OpenDebugLog(flags, command, "");
+  if (!log.ok()) return;
+  LogSetup(log.Release(), flags.debug ? LogLevel::kDebug : LogLevel::kInfo,
+           FormatOf(flags.debug_log_format));
+  container::LogPhase("flags");
+}
+
+int Main(std::vector<std::string> args) {
+  FillStandardFds();
+  Flags flags;
+  bool version = false;
+  FlagSet set;
+  AddGlobalFlags(set, &flags);
+  set.Add("version", &version, "show the version and exit");
+  HostStatus parsed = set.Parse(args);
+  if (!parsed.ok()) {
+    Report(flags, parsed.error().text + "; see \"runsc flags\"");
+    bool undefined = parsed.error().text.rfind("flag ", 0) == 0;
+    return undefined ? kExitUsage : kExitInternal;
+  }
+  if (version) return PrintVersion();
+  if (args.empty() || set.help_wanted()) {
+    PrintHelp("");
+    return set.help_wanted() ? 0 : kExitInternal;
+  }
+  std::string name = args[0];
+  args.erase(args.begin());
+  const CommandRow* row = FindCommand(name);
+  if (row == nullptr || row->make == nullptr) {
+    Report(flags, row == nullptr ? "unknown command \"" + name + "\"; see \"runsc help\""
+                                 : "the command " + name + " is not supported by this release");
+    return kExitInternal;
+  }
+  FinishGlobalFlags(&flags);
+  if (row->category == Category::kInternal) {
+    // The process was given its log as a descriptor.
+    if (!flags.debug_log.empty()) {
+      LogSetup(sandbox::kLogFd, flags.debug ? LogLevel::kDebug : LogLevel::kInfo,
+               FormatOf(flags.debug_log_format));
+    }
+  } else {
+    SetupLog(flags, row->name);
+  }
+  return RunCommand(*row, flags, std::move(args));
+}
+
+}  // namespace
+
+Fd OpenDebugLog(const Flags& flags, const char* command, const std::string& id) {
+  if (!flags.debug_command.empty() && !HasWord(flags.debug_command, command)) return Fd();
+  if (flags.debug_log.empty()) {
+    bool wanted = flags.debug && flags.alsologtostderr;
+    return Fd(wanted ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1);
+  }
+  std::string path = flags.debug_log;
+  if (path.back() == '/') path += "runsc.log.%TIMESTAMP%.%COMMAND%.txt";
+  Replace(path, "%TIMESTAMP%", Timestamp());
+  Replace(path, "%COMMAND%", command);
+  Replace(path, "%ID%", id);
+  Replace(path, "%CID%", id);
+  size_t slash = path.rfind('/');
+  if (slash != std::string::npos && slash > 0) {
+    (void)host::MakeDirs(path.substr(0, slash), 0755);
+  }
+  HostOr<Fd> fd = host::OpenAt(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  if (fd.ok()) return std::move(*fd);
+  Report(flags, "no debug log: " + fd.error().text);
+  return Fd();
+}
+
+HostOr<std::string> AbsolutePath(const std::string& path) {
+  if (!path.empty() && path[0] == '/') return path;
+  char* cwd = getcwd(nullptr, 0);
+  if (cwd == nullptr) return SysError("cannot tell the current directory");
+  std::string out = cwd;
+  free(cwd);
+  if (out[0] != '/') return TextError("the current directory cannot be reached by a path");
+  return path.empty() || path == "." ? out : out + "/" + path;
+}
+
+}  // namespace runsc::cli
+
+int main(int argc, char** argv) {
+  return runsc::cli::Main(std::vector<std::string>(argv + 1, argv + argc));
+}

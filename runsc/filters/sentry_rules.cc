@@ -1,0 +1,142 @@
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <termios.h>
+
+#include "runsc/filters/filters.h"
+
+namespace runsc::filters {
+namespace {
+
+constexpr uint32_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                                  CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
+                                  CLONE_CHILD_CLEARTID;
+
+// What every sentry does, whatever the platform.
+constexpr Rule kCommon[] = {
+    // --- Memory: its own heap and stacks, guest memory, gofer rings. Never executable. ---
+    {SYS_mmap, "heap, thread stacks, guest memory, donated files",
+     {Within(2, PROT_READ | PROT_WRITE)}},
+    {SYS_mprotect, "thread stack guards, heap growth", {Within(2, PROT_READ | PROT_WRITE)}},
+    {SYS_munmap, "freeing what was mapped"},
+    {SYS_mremap, "heap growth", {Within(3, MREMAP_MAYMOVE)}},
+    {SYS_brk, "heap growth"},
+    {SYS_madvise, "guest memory and free heap go back to the host"},
+    {SYS_mincore, "whether pages of a donated file are there"},
+    {SYS_msync, "writes through shared mappings of donated files"},
+    {SYS_fallocate, "memory file: freed guest pages; fallocate(2) on donated files"},
+    {SYS_ftruncate, "size of the memory file, of rings, of donated files"},
+    {SYS_memfd_create, "rings shared with the gofer or stubs"},
+
+    // --- Threads and time ---
+    {SYS_futex, "locks, waits and hand-offs"},
+    {SYS_clone, "a sentry thread for each guest task", {Is(0, kThreadFlags)}},
+    {SYS_set_robust_list, "start of a thread"},
+    {SYS_rseq, "start of a thread"},
+    {SYS_rt_sigprocmask, "threads start with signals blocked"},
+    {SYS_rt_sigaction, "handlers of platform and fault recovery"},
+    {SYS_rt_sigreturn, "end of a signal handler"},
+    {SYS_sigaltstack, "stack for fault recovery"},
+    {SYS_set_tid_address, "start of a thread"},
+    {SYS_gettid, "log lines, placement"},
+    {SYS_getpid, "raising signals against itself"},
+    {SYS_tgkill, "waking or interrupting threads of its own; abort"},
+    {SYS_exit, "end of a thread"},
+    {SYS_exit_group, "end of the sandbox"},
+    {SYS_sched_yield, "hand-off to the gofer on the same CPU"},
+    {SYS_sched_getaffinity, "number of CPUs"},
+    {SYS_sched_setaffinity, "both halves of a hand-off stay on one CPU"},
+    {SYS_getcpu, "gofer channels are per CPU"},
+    {SYS_nanosleep, "bounded waits"},
+    {SYS_clock_nanosleep, "bounded waits"},
+    {SYS_clock_gettime, "clocks, where the vDSO cannot; CPU time of threads"},
+    {SYS_clock_getres, "clock_getres(2) of host clocks"},
+    {SYS_gettimeofday, "clocks, where the vDSO cannot"},
+    {SYS_getrusage, "getrusage(2) with real numbers"},
+    {SYS_getrandom, "guest randomness, ASLR"},
+    {SYS_sysinfo, "sysinfo(2) with real loads"},
+    {SYS_membarrier, "memory barriers across its threads"},
+    {SYS_prctl, "thread names", {Is(0, PR_SET_NAME)}},
+    {SYS_prctl, "names of mappings, for people who look", {Is(0, PR_SET_VMA)}},
+    {SYS_restart_syscall, "continuing a wait after a stop"},
+
+    // --- Descriptors it was given: container stdio, donated files, sockets to runsc and gofer ---
+    {SYS_read, "donated files, stdio, event files"},
+    {SYS_write, "donated files, stdio, event files, the log"},
+    {SYS_readv, "as read"},
+    {SYS_writev, "as write"},
+    {SYS_pread64, "donated files"},
+    {SYS_pwrite64, "donated files"},
+    {SYS_preadv, "donated files"},
+    {SYS_pwritev, "donated files"},
+    {SYS_preadv2, "donated files, without waiting"},
+    {SYS_pwritev2, "donated files, appending"},
+    {SYS_lseek, "donated files: size, holes"},
+    {SYS_fstat, "donated files, stdio"},
+    {SYS_newfstatat, "fstat as libc makes it", {Is(3, AT_EMPTY_PATH)}},
+    {SYS_statx, "donated files", {Within(2, AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)}},
+    {SYS_fstatfs, "whether a donated memory file is one"},
+    {SYS_fsync, "fsync(2) of donated files"},
+    {SYS_fdatasync, "fdatasync(2) of donated files"},
+    {SYS_sync_file_range, "sync_file_range(2) of donated files"},
+    {SYS_close, "descriptors no longer used"},
+    {SYS_dup, "stdio"},
+    {SYS_fcntl, "status flags of stdio", {Is(1, F_GETFL)}},
+    {SYS_fcntl, "stdio must not block", {Is(1, F_SETFL)}},
+    {SYS_fcntl, "close-on-exec", {Is(1, F_SETFD)}},
+    {SYS_fcntl, "close-on-exec", {Is(1, F_GETFD)}},
+    {SYS_fcntl, "copies of donated descriptors", {Is(1, F_DUPFD_CLOEXEC)}},
+    {SYS_fcntl, "whether the gofer's memory can shrink", {Is(1, F_GET_SEALS)}},
+    {SYS_fcntl, "seals of rings of its own", {Is(1, F_ADD_SEALS)}},
+    {SYS_poll, "readiness of stdio; control connections"},
+    {SYS_ppoll, "as poll"},
+    {SYS_epoll_create1, "readiness of stdio"},
+    {SYS_epoll_ctl, "readiness of stdio"},
+    {SYS_epoll_wait, "readiness of stdio"},
+    {SYS_epoll_pwait, "readiness of stdio"},
+    {SYS_eventfd2, "waking threads that poll"},
+    {SYS_sendmsg, "control connections, gofer; descriptors to runsc"},
+    {SYS_recvmsg, "control connections, gofer; donated descriptors"},
+    {SYS_accept4, "control connections"},
+    {SYS_shutdown, "control connections"},
+
+    // --- The container's terminal ---
+    {SYS_ioctl, "terminal settings", {Is(1, TCGETS)}},
+    {SYS_ioctl, "terminal settings", {Is(1, TCSETS)}},
+    {SYS_ioctl, "terminal settings", {Is(1, TCSETSW)}},
+    {SYS_ioctl, "terminal settings", {Is(1, TCSETSF)}},
+    {SYS_ioctl, "terminal size", {Is(1, TIOCGWINSZ)}},
+    {SYS_ioctl, "terminal size", {Is(1, TIOCSWINSZ)}},
+    {SYS_ioctl, "bytes waiting in stdin", {Is(1, FIONREAD)}},
+    {SYS_ioctl, "bytes waiting in a terminal's output", {Is(1, TIOCOUTQ)}},
+    {SYS_ioctl, "flushing a terminal", {Is(1, TCFLSH)}},
+    {SYS_ioctl, "break and drain of a terminal", {Is(1, TCSBRK)}},
+    {SYS_ioctl, "flow control of a terminal", {Is(1, TCXONC)}},
+};
+
+// As platform/ptrace/README.md says.
+constexpr Rule kPtrace[] = {
+    {SYS_ptrace, "running guest code"},
+    {SYS_wait4, "stops of guest code"},
+    {SYS_kill, "ending stubs; only its own pid namespace can be named"},
+};
+
+// What systrap needs of the host while it runs; see platform/systrap.
+constexpr Rule kSystrap[] = {
+    {SYS_wait4, "end of stubs"},
+    {SYS_kill, "ending stubs; only its own pid namespace can be named"},
+};
+
+}  // namespace
+
+std::vector<Rule> SentryRules(const std::string& platform) {
+  std::vector<Rule> rules(std::begin(kCommon), std::end(kCommon));
+  if (platform == "ptrace") rules.insert(rules.end(), std::begin(kPtrace), std::end(kPtrace));
+  if (platform == "systrap") rules.insert(rules.end(), std::begin(kSystrap), std::end(kSystrap));
+  return rules;
+}
+
+}  // namespace runsc::filters
