@@ -63,7 +63,7 @@ class Compiler {
     for (size_t i = begin; i < end; ++i) {
       std::vector<size_t> misses;
       for (const Check& check : rules_[i].checks) AddCheck(check, &misses);
-      Return(SECCOMP_RET_ALLOW);
+      Return(rules_[i].error != 0 ? SECCOMP_RET_ERRNO | rules_[i].error : SECCOMP_RET_ALLOW);
       if (misses.empty()) return;  // nothing is left to try
       for (size_t miss : misses) Land(miss);
     }

@@ -28,6 +28,7 @@ struct Rule {
   uint32_t number = 0;
   const char* reason = "";
   Check checks[3] = {};  // mask 0: unused
+  uint16_t error = 0;    // not allowed after all: answered with this errno, nothing dies
 };
 
 // A seccomp program that allows what `rules` say and answers `deny` (SECCOMP_RET_*) to all else,

@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <termios.h>
 
+#include <cerrno>
+
 #include "runsc/filters/filters.h"
 
 namespace runsc::filters {
@@ -34,6 +36,7 @@ constexpr Rule kCommon[] = {
     // --- Threads and time ---
     {SYS_futex, "locks, waits and hand-offs"},
     {SYS_clone, "a sentry thread for each guest task", {Is(0, kThreadFlags)}},
+    {SYS_clone3, "no: libc then takes clone(2), whose flags can be checked", {}, ENOSYS},
     {SYS_set_robust_list, "start of a thread"},
     {SYS_rseq, "start of a thread"},
     {SYS_rt_sigprocmask, "threads start with signals blocked"},
@@ -83,7 +86,7 @@ constexpr Rule kCommon[] = {
     {SYS_fdatasync, "fdatasync(2) of donated files"},
     {SYS_sync_file_range, "sync_file_range(2) of donated files"},
     {SYS_close, "descriptors no longer used"},
-    {SYS_dup, "stdio"},
+    {SYS_dup, "copies of stdio"},
     {SYS_fcntl, "status flags of stdio", {Is(1, F_GETFL)}},
     {SYS_fcntl, "stdio must not block", {Is(1, F_SETFL)}},
     {SYS_fcntl, "close-on-exec", {Is(1, F_SETFD)}},
