@@ -29,6 +29,25 @@ const char* LevelName(LogLevel level) {
   return "?";
 }
 
+// gmtime_r(3) of the C library opens the time zone's file the first time, which a sentry may not.
+tm CivilTime(time_t seconds) {
+  tm out{};
+  int64_t days = seconds / 86400, rest = seconds % 86400;
+  out.tm_hour = static_cast<int>(rest / 3600);
+  out.tm_min = static_cast<int>(rest / 60 % 60);
+  out.tm_sec = static_cast<int>(rest % 60);
+  // Years start in March here, so that a leap day is the last of a year.
+  days += 719468;
+  int64_t era = days / 146097, day_of_era = days % 146097;
+  int64_t year = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  int64_t day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+  int64_t month = (5 * day_of_year + 2) / 153;
+  out.tm_mday = static_cast<int>(day_of_year - (153 * month + 2) / 5 + 1);
+  out.tm_mon = static_cast<int>(month < 10 ? month + 2 : month - 10);
+  out.tm_year = static_cast<int>(year + era * 400 + (month >= 10 ? 1 : 0) - 1900);
+  return out;
+}
+
 // Escapes `in` for a JSON string; truncates to fit.
 void JsonEscape(const char* in, char* out, size_t size) {
   size_t n = 0;
@@ -49,8 +68,7 @@ void JsonEscape(const char* in, char* out, size_t size) {
 size_t FormatLine(LogFormat format, LogLevel level, const char* message, char* line, size_t size) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  tm parts{};
-  gmtime_r(&now.tv_sec, &parts);
+  tm parts = CivilTime(now.tv_sec);
   int n = 0;
   if (format == LogFormat::kText) {
     n = std::snprintf(line, size, "%c%02d%02d %02d:%02d:%02d.%06ld %7d] %s\n",
