@@ -226,6 +226,19 @@ std::string MountOptions(uint32_t flags) {
   return s;
 }
 
+std::vector<Ref<Filesystem>> MountNamespace::Filesystems() {
+  std::vector<Ref<Filesystem>> out;
+  ReaderLock l(MountTree::mu());
+  std::vector<Mount*> todo{root_.get()};
+  while (!todo.empty()) {
+    Mount* m = todo.back();
+    todo.pop_back();
+    if (std::find(out.begin(), out.end(), m->fs_) == out.end()) out.push_back(m->fs_);
+    for (const Ref<Mount>& c : m->children_) todo.push_back(c.get());
+  }
+  return out;
+}
+
 std::vector<MountInfo> MountNamespace::List(const Path& root) {
   struct Row {
     Ref<Mount> mount;

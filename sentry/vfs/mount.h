@@ -85,6 +85,8 @@ class MountNamespace : public RefCounted {
   // The place a mount's root is mounted on; empty at the namespace's root.
   static Path MountPointOf(const Mount& mount);
   std::vector<MountInfo> List(const Path& root);
+  // Each file system mounted here, once.
+  std::vector<Ref<Filesystem>> Filesystems();
   uint64_t inode() const { return inode_; }
   // Whether `path` is on a mount of this namespace.
   bool Contains(const Path& path);
