@@ -5,6 +5,7 @@
 #include "syscalls/table/adapter.h"
 // Each family's header, in the order of the folders.
 #include "syscalls/fs/event/event.h"
+#include "syscalls/fs/file/file_calls.h"
 #include "syscalls/net/net.h"
 #include "syscalls/signal/signal.h"
 #include "syscalls/system/system.h"

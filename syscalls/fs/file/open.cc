@@ -1,11 +1,13 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 
+#include "sentry/kernel/task_builder.h"
 #include "syscalls/dispatch/blocking.h"
 #include "syscalls/fs/file/common.h"
 
@@ -99,8 +101,7 @@ ErrnoOr<void> CloseRange(Task& t, uint32_t first, uint32_t last, uint32_t flags)
   if ((flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) != 0) return Errno::kInval;
   if (first > last) return Errno::kInval;
   if ((flags & CLOSE_RANGE_UNSHARE) != 0 && t.fds().RefCount() > 1) {
-    bool keep = (flags & CLOSE_RANGE_CLOEXEC) != 0 || last != UINT32_MAX;
-    t.SetFds(t.fds().Fork(keep ? UINT32_MAX : first));
+    TRY(TaskBuilder::Unshare(t, CLONE_FILES));
   }
   if ((flags & CLOSE_RANGE_CLOEXEC) != 0) {
     t.fds().SetCloseOnExecRange(first, last);
