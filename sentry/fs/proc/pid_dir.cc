@@ -1,0 +1,456 @@
+#include <linux/capability.h>
+#include <sys/stat.h>
+
+#include <charconv>
+#include <cstring>
+
+#include "platform/base/strings.h"
+#include "sentry/fs/proc/proc_fs.h"
+#include "sentry/kernel/group_state.h"
+#include "sentry/kernel/task_state.h"
+#include "sentry/vfs/dentry.h"
+#include "sentry/vfs/mount.h"
+#include "sentry/vfs/vfs.h"
+
+namespace runsc {
+
+Status CheckTaskAccess(const OpContext& ctx, Task& task) {
+  if (ctx.task != nullptr && &ctx.task->group() == &task.group()) return Ok();
+  Ref<const Credentials> theirs = task.SharedCreds();
+  if (!theirs) return Errno::kSrch;
+  const Credentials& mine = ctx.creds;
+  bool same = mine.fsuid == theirs->ruid && mine.fsuid == theirs->euid &&
+              mine.fsuid == theirs->suid && mine.fsgid == theirs->rgid &&
+              mine.fsgid == theirs->egid && mine.fsgid == theirs->sgid;
+  bool capable = mine.HasCapIn(CAP_SYS_PTRACE, theirs->user_ns.get());
+  if (!same && !capable) return Errno::kAcces;
+  Ref<MemoryManager> mm = task.SharedMm();
+  if (mm && mm->dumpable() != 1 && !capable) return Errno::kAcces;
+  return Ok();
+}
+
+Attr OwnedBy(Task& task, Attr attr) {
+  Ref<const Credentials> creds = task.SharedCreds();
+  Ref<MemoryManager> mm = task.SharedMm();
+  if (creds && (!mm || mm->dumpable() == 1)) {
+    attr.uid = creds->euid;
+    attr.gid = creds->egid;
+  }
+  return attr;
+}
+
+namespace {
+
+// A text file of a task.
+class TaskText final : public TextInode {
+ public:
+  TaskText(Ref<ProcFs> fs, Ref<Task> task, uint32_t permissions, bool guarded,
+           TaskTextFunction function)
+      : TextInode(fs, permissions),
+        proc_(*fs),
+        task_(std::move(task)),
+        guarded_(guarded),
+        function_(function) {}
+  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+  ErrnoOr<std::string> Text(const OpContext& ctx) override {
+    if (guarded_) TRY(CheckTaskAccess(ctx, *task_));
+    return function_(ctx, proc_, *task_);
+  }
+
+ private:
+  ProcFs& proc_;
+  const Ref<Task> task_;
+  const bool guarded_;
+  const TaskTextFunction function_;
+};
+
+// exe, cwd, root: links that lead to a place rather than a name.
+class TaskLink final : public SyntheticInode {
+ public:
+  enum Kind { kExe, kCwd, kRoot };
+  TaskLink(Ref<ProcFs> fs, Ref<Task> task, Kind kind)
+      : SyntheticInode(std::move(fs), S_IFLNK | 0777), task_(std::move(task)), kind_(kind) {}
+
+  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(SyntheticInode::GetAttr())); }
+  bool is_magic_link() const override { return true; }
+  ErrnoOr<Path> FollowMagic(const OpContext& ctx) override {
+    TRY(CheckTaskAccess(ctx, *task_));
+    return Target();
+  }
+  ErrnoOr<std::string> Readlink(const OpContext& ctx) override {
+    TRY(CheckTaskAccess(ctx, *task_));
+    Path target = TRY(Target());
+    Ref<FsContext> fs = ctx.task != nullptr ? ctx.task->SharedFs() : nullptr;
+    return vfs::PathName(target, fs ? fs->root() : target);
+  }
+  ErrnoOr<Ref<File>> Open(const OpContext&, const Path&, const OpenRequest&) override {
+    return Errno::kLoop;
+  }
+
+ private:
+  ErrnoOr<Path> Target() {
+    if (kind_ == kExe) {
+      Ref<MemoryManager> mm = task_->SharedMm();
+      Ref<RefCounted> exe = mm ? mm->executable() : nullptr;
+      auto* file = dynamic_cast<File*>(exe.get());
+      if (file == nullptr) return Errno::kNoent;
+      return file->path();
+    }
+    Ref<FsContext> fs = task_->SharedFs();
+    if (!fs) return Errno::kNoent;
+    return kind_ == kCwd ? fs->cwd() : fs->root();
+  }
+
+  const Ref<Task> task_;
+  const Kind kind_;
+};
+
+// comm can be written by its own process.
+class CommFile final : public TextInode {
+ public:
+  CommFile(Ref<ProcFs> fs, Ref<Task> task) : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
+  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+  ErrnoOr<std::string> Text(const OpContext&) override { return task_->name() + "\n"; }
+  Status Store(const OpContext& ctx, std::string_view text) override {
+    if (ctx.task == nullptr || &ctx.task->group() != &task_->group()) return Errno::kInval;
+    task_->SetName(text.substr(0, text.find('\n')));
+    return Ok();
+  }
+
+ private:
+  const Ref<Task> task_;
+};
+
+// oom_score_adj: kept per process; there is no killer of ours that would read it.
+class OomAdjFile final : public TextInode {
+ public:
+  OomAdjFile(Ref<ProcFs> fs, Ref<Task> task)
+      : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
+  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+  ErrnoOr<std::string> Text(const OpContext&) override {
+    return std::to_string(task_->group().state().oom_score_adj.load()) + "\n";
+  }
+  Status Store(const OpContext& ctx, std::string_view text) override {
+    int value = 0;
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return Errno::kInval;
+    if (value < -1000 || value > 1000) return Errno::kInval;
+    if (value < task_->group().state().oom_score_adj.load() && !ctx.creds.HasCap(CAP_SYS_RESOURCE)) {
+      return Errno::kAcces;
+    }
+    task_->group().state().oom_score_adj = value;
+    return Ok();
+  }
+
+ private:
+  const Ref<Task> task_;
+};
+
+// uid_map, gid_map, setgroups.
+class IdMapFile final : public TextInode {
+ public:
+  IdMapFile(Ref<ProcFs> fs, Ref<Task> task, bool gid)
+      : TextInode(std::move(fs), 0644), task_(std::move(task)), gid_(gid) {}
+  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+  ErrnoOr<std::string> Text(const OpContext&) override {
+    Ref<const Credentials> creds = task_->SharedCreds();
+    if (!creds) return Errno::kSrch;
+    std::string out;
+    for (const IdExtent& e : gid_ ? creds->user_ns->gid_map() : creds->user_ns->uid_map()) {
+      out += StrPrintf("%10u %10u %10u\n", e.inside, e.outside, e.count);
+    }
+    return out;
+  }
+  Status Store(const OpContext& ctx, std::string_view text) override;
+
+ private:
+  const Ref<Task> task_;
+  const bool gid_;
+};
+
+ErrnoOr<std::vector<IdExtent>> ParseExtents(std::string_view text) {
+  std::vector<IdExtent> out;
+  std::string copy(text);
+  for (char* line = strtok(copy.data(), "\n"); line != nullptr; line = strtok(nullptr, "\n")) {
+    IdExtent e;
+    char rest = 0;
+    if (sscanf(line, "%u %u %u %c", &e.inside, &e.outside, &e.count, &rest) != 3) {
+      return Errno::kInval;
+    }
+    out.push_back(e);
+  }
+  return out;
+}
+
+// user_namespaces(7): the parent's CAP_SETUID, or one's own single id.
+Status IdMapFile::Store(const OpContext& ctx, std::string_view text) {
+  Ref<const Credentials> creds = task_->SharedCreds();
+  if (!creds || !creds->user_ns->parent()) return Errno::kPerm;
+  std::vector<IdExtent> extents = TRY(ParseExtents(text));
+  UserNamespace& parent = *creds->user_ns->parent();
+  bool capable = ctx.creds.HasCapIn(gid_ ? CAP_SETGID : CAP_SETUID, &parent);
+  uint32_t own = gid_ ? parent.GidFromKernel(ctx.creds.egid) : parent.UidFromKernel(ctx.creds.euid);
+  bool single = extents.size() == 1 && extents[0].count == 1 && extents[0].outside == own;
+  if (!capable && !single) return Errno::kPerm;
+  return gid_ ? creds->user_ns->SetGidMap(std::move(extents))
+              : creds->user_ns->SetUidMap(std::move(extents));
+}
+
+ErrnoOr<std::string> ReadArea(Task& task, uint64_t start, uint64_t end) {
+  Ref<MemoryManager> mm = task.SharedMm();
+  if (!mm || end <= start) return std::string();
+  std::string out(std::min<uint64_t>(end - start, 1 << 20), '\0');
+  ErrnoOr<size_t> n = mm->PeekPartial(out.data(), UserAddr(start), out.size());
+  out.resize(n.value_or(0));
+  return out;
+}
+
+ImageLayout LayoutOf(Task& task) {
+  Ref<MemoryManager> mm = task.SharedMm();
+  return mm ? mm->layout() : ImageLayout();
+}
+
+ErrnoOr<std::string> CmdlineText(const OpContext&, ProcFs&, Task& task) {
+  ImageLayout l = LayoutOf(task);
+  std::string args = TRY(ReadArea(task, l.arg_start, l.arg_end));
+  // setproctitle: if the last NUL was overwritten the string goes on into the environment.
+  if (!args.empty() && args.back() != '\0') {
+    args += TRY(ReadArea(task, l.env_start, l.env_end));
+    args.resize(std::min(args.size(), std::strlen(args.c_str())));
+  }
+  return args;
+}
+
+ErrnoOr<std::string> EnvironText(const OpContext&, ProcFs&, Task& task) {
+  ImageLayout l = LayoutOf(task);
+  return ReadArea(task, l.env_start, l.env_end);
+}
+
+ErrnoOr<std::string> AuxvText(const OpContext&, ProcFs&, Task& task) {
+  ImageLayout l = LayoutOf(task);
+  return std::string(reinterpret_cast<const char*>(l.auxv.data()), l.auxv.size() * 8);
+}
+
+ErrnoOr<std::string> LimitsText(const OpContext&, ProcFs&, Task& task) {
+  static constexpr struct {
+    int resource;
+    const char* name;
+    const char* unit;
+  } kRows[] = {{0, "Max cpu time", "seconds"},     {1, "Max file size", "bytes"},
+               {2, "Max data size", "bytes"},      {3, "Max stack size", "bytes"},
+               {4, "Max core file size", "bytes"}, {5, "Max resident set", "bytes"},
+               {6, "Max processes", "processes"},  {7, "Max open files", "files"},
+               {8, "Max locked memory", "bytes"},  {9, "Max address space", "bytes"},
+               {10, "Max file locks", "locks"},    {11, "Max pending signals", "signals"},
+               {12, "Max msgqueue size", "bytes"}, {13, "Max nice priority", ""},
+               {14, "Max realtime priority", ""},  {15, "Max realtime timeout", "us"}};
+  std::string out =
+      StrPrintf("%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+  for (const auto& row : kRows) {
+    ResourceLimit l = task.group().GetLimit(row.resource);
+    std::string soft = l.soft == UINT64_MAX ? "unlimited" : std::to_string(l.soft);
+    std::string hard = l.hard == UINT64_MAX ? "unlimited" : std::to_string(l.hard);
+    out += StrPrintf("%-25s %-20s %-20s %-10s\n", row.name, soft.c_str(), hard.c_str(), row.unit);
+  }
+  return out;
+}
+
+ErrnoOr<std::vector<MountInfo>> MountsOf(Task& task) {
+  Ref<FsContext> fs = task.SharedFs();
+  if (!fs) return Errno::kInval;
+  return fs->mount_namespace()->List(fs->root());
+}
+
+ErrnoOr<std::string> MountsText(const OpContext&, ProcFs&, Task& task) {
+  std::string out;
+  for (const MountInfo& m : TRY(MountsOf(task))) {
+    out += m.source + " " + m.mount_point + " " + m.type + " " + m.options + m.super_options +
+           " 0 0\n";
+  }
+  return out;
+}
+
+ErrnoOr<std::string> MountinfoText(const OpContext&, ProcFs&, Task& task) {
+  std::string out;
+  for (const MountInfo& m : TRY(MountsOf(task))) {
+    bool ro = m.options.substr(0, 2) == "ro";
+    out += StrPrintf("%d %d %u:%u %s %s %s - %s %s %s%s\n", m.id, m.parent_id,
+                     static_cast<unsigned>(m.dev >> 8 & 0xfff), static_cast<unsigned>(m.dev & 0xff),
+                     m.root.c_str(), m.mount_point.c_str(), m.options.c_str(), m.type.c_str(),
+                     m.source.c_str(), ro ? "ro" : "rw", m.super_options.c_str());
+  }
+  return out;
+}
+
+ErrnoOr<std::string> CgroupText(const OpContext&, ProcFs&, Task&) { return std::string("0::/\n"); }
+ErrnoOr<std::string> ZeroText(const OpContext&, ProcFs&, Task&) { return std::string("0\n"); }
+ErrnoOr<std::string> EmptyText(const OpContext&, ProcFs&, Task&) { return std::string(); }
+ErrnoOr<std::string> SetgroupsText(const OpContext&, ProcFs&, Task&) {
+  return std::string("allow\n");
+}
+ErrnoOr<std::string> LoginuidText(const OpContext&, ProcFs&, Task&) {
+  return std::string("4294967295");
+}
+ErrnoOr<std::string> PersonalityText(const OpContext&, ProcFs&, Task& task) {
+  return StrPrintf("%08x\n", task.state().personality);
+}
+ErrnoOr<std::string> WchanText(const OpContext&, ProcFs&, Task&) { return std::string("0"); }
+ErrnoOr<std::string> SchedstatText(const OpContext&, ProcFs&, Task& task) {
+  return StrPrintf("%llu 0 0\n",
+                   static_cast<unsigned long long>(task.UserNanos() + task.SystemNanos()));
+}
+
+ErrnoOr<std::string> ChildrenText(const OpContext&, ProcFs& fs, Task& task) {
+  std::string out;
+  for (const Ref<ThreadGroup>& group : fs.kernel().Processes(fs.ns())) {
+    Ref<ThreadGroup> parent = group->parent();
+    if (parent == &task.group()) out += std::to_string(group->PidIn(fs.ns())) + " ";
+  }
+  return out;
+}
+
+struct TextRow {
+  const char* name;
+  uint32_t permissions;
+  bool guarded;
+  TaskTextFunction function;
+};
+constexpr TextRow kTexts[] = {
+    {"auxv", 0400, true, AuxvText},
+    {"cgroup", 0444, false, CgroupText},
+    {"cmdline", 0444, false, CmdlineText},
+    {"coredump_filter", 0644, false, [](const OpContext&, ProcFs&, Task&) -> ErrnoOr<std::string> {
+       return std::string("00000033\n");
+     }},
+    {"environ", 0400, true, EnvironText},
+    {"limits", 0444, false, LimitsText},
+    {"loginuid", 0444, false, LoginuidText},
+    {"maps", 0444, true, MapsText},
+    {"mountinfo", 0444, false, MountinfoText},
+    {"mounts", 0444, false, MountsText},
+    {"oom_score", 0444, false, ZeroText},
+    {"personality", 0400, true, PersonalityText},
+    {"schedstat", 0444, false, SchedstatText},
+    {"sessionid", 0444, false, LoginuidText},
+    {"setgroups", 0444, false, SetgroupsText},
+    {"smaps", 0444, true, SmapsText},
+    {"smaps_rollup", 0444, true, SmapsRollupText},
+    {"statm", 0444, false, StatmText},
+    {"status", 0444, false, StatusText},
+    {"syscall", 0400, true, EmptyText},
+    {"wchan", 0444, false, WchanText},
+};
+
+class TaskDir;
+
+// /proc/PID/task.
+class ThreadsDir final : public SyntheticDir {
+ public:
+  ThreadsDir(Ref<ProcFs> fs, Ref<Task> task)
+      : SyntheticDir(fs, S_IFDIR | 0555), proc_(*fs), task_(std::move(task)) {}
+  ErrnoOr<Attr> GetAttr() override {
+    Attr attr = OwnedBy(*task_, TRY(SyntheticDir::GetAttr()));
+    attr.nlink = 2 + static_cast<uint32_t>(task_->group().tasks().size());
+    return attr;
+  }
+  ErrnoOr<Ref<Inode>> Lookup(std::string_view name) override {
+    for (const Ref<Task>& t : task_->group().tasks()) {
+      if (std::to_string(t->TidIn(proc_.ns())) != name) continue;
+      return Ref<Inode>(NewTaskDir(Ref<ProcFs>(&proc_), t, true));
+    }
+    return Errno::kNoent;
+  }
+  std::vector<SyntheticEntry> List(const OpContext&) override {
+    std::vector<SyntheticEntry> out;
+    for (const Ref<Task>& t : task_->group().tasks()) {
+      Tid tid = t->TidIn(proc_.ns());
+      out.push_back({std::to_string(tid), (static_cast<uint64_t>(tid) << 32) + 1, S_IFDIR});
+    }
+    return out;
+  }
+
+ private:
+  ProcFs& proc_;
+  const Ref<Task> task_;
+};
+
+// /proc/PID and /proc/PID/task/TID: entries are made when looked up.
+class TaskDir final : public SyntheticDir {
+ public:
+  TaskDir(Ref<ProcFs> fs, Ref<Task> task, bool thread)
+      : SyntheticDir(fs, S_IFDIR | 0555, 0, 0,
+                     (static_cast<uint64_t>(task->TidIn(fs->ns())) << 32) + (thread ? 1 : 0)),
+        proc_(*fs),
+        task_(std::move(task)),
+        thread_(thread) {}
+
+  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(SyntheticDir::GetAttr())); }
+
+  ErrnoOr<Ref<Inode>> Lookup(std::string_view name) override {
+    if (!Alive()) return Errno::kNoent;
+    Ref<ProcFs> fs(&proc_);
+    for (const TextRow& row : kTexts) {
+      if (name != row.name) continue;
+      return Ref<Inode>(MakeRef<TaskText>(fs, task_, row.permissions, row.guarded, row.function));
+    }
+    Ref<SyntheticInode> special = MakeSpecial(fs, name);
+    if (!special) return Errno::kNoent;
+    return Ref<Inode>(special);
+  }
+
+  std::vector<SyntheticEntry> List(const OpContext&) override {
+    std::vector<SyntheticEntry> out;
+    if (!Alive()) return out;
+    uint64_t ino = this->ino() + 16;
+    for (const TextRow& row : kTexts) out.push_back({row.name, ino++, S_IFREG});
+    for (const char* name : {"comm", "gid_map", "mem", "oom_score_adj", "stat", "uid_map"}) {
+      out.push_back({name, ino++, S_IFREG});
+    }
+    for (const char* name : {"cwd", "exe", "root"}) out.push_back({name, ino++, S_IFLNK});
+    for (const char* name : {"fd", "fdinfo", "ns"}) out.push_back({name, ino++, S_IFDIR});
+    if (thread_) {
+      out.push_back({"children", ino++, S_IFREG});
+    } else {
+      out.push_back({"task", ino++, S_IFDIR});
+    }
+    return out;
+  }
+
+ private:
+  bool Alive() { return proc_.kernel().FindTask(proc_.ns(), task_->TidIn(proc_.ns())) == task_; }
+
+  Ref<SyntheticInode> MakeText(const Ref<ProcFs>& fs, TaskTextFunction function) {
+    return MakeRef<TaskText>(fs, task_, 0444, false, function);
+  }
+
+  Ref<SyntheticInode> MakeSpecial(const Ref<ProcFs>& fs, std::string_view name) {
+    if (name == "stat") return MakeText(fs, thread_ ? ThreadStatText : StatText);
+    if (name == "comm") return MakeRef<CommFile>(fs, task_);
+    if (name == "exe") return MakeRef<TaskLink>(fs, task_, TaskLink::kExe);
+    if (name == "cwd") return MakeRef<TaskLink>(fs, task_, TaskLink::kCwd);
+    if (name == "root") return MakeRef<TaskLink>(fs, task_, TaskLink::kRoot);
+    if (name == "fd") return NewFdDir(fs, task_);
+    if (name == "fdinfo") return NewFdInfoDir(fs, task_);
+    if (name == "ns") return NewNamespaceDir(fs, task_);
+    if (name == "mem") return NewMemFile(fs, task_);
+    if (name == "oom_score_adj") return MakeRef<OomAdjFile>(fs, task_);
+    if (name == "uid_map") return MakeRef<IdMapFile>(fs, task_, false);
+    if (name == "gid_map") return MakeRef<IdMapFile>(fs, task_, true);
+    if (name == "task" && !thread_) return MakeRef<ThreadsDir>(fs, task_);
+    if (name == "children" && thread_) return MakeText(fs, ChildrenText);
+    return nullptr;
+  }
+
+  ProcFs& proc_;
+  const Ref<Task> task_;
+  const bool thread_;
+};
+
+}  // namespace
+
+Ref<SyntheticInode> NewTaskDir(const Ref<ProcFs>& fs, Ref<Task> task, bool thread) {
+  return MakeRef<TaskDir>(fs, std::move(task), thread);
+}
+
+}  // namespace runsc
