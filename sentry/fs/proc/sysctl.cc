@@ -5,6 +5,7 @@
 #include "platform/base/strings.h"
 #include "sentry/fs/proc/kernel_text.h"
 #include "sentry/fs/proc/proc_fs.h"
+#include "sentry/fs/proc/random.h"
 
 namespace runsc {
 namespace {
