@@ -48,6 +48,17 @@ guest_\name:
   mov %rbx, %rax
   jmp guest_count
 
+// r15 loops through memory, then a system call, for ever.
+  snippet work
+1: movq $0, -128(%rsp)
+2: mov -128(%rsp), %rcx
+  inc %rcx
+  mov %rcx, -128(%rsp)
+  cmp %r15, %rcx
+  jb 2b
+  syscall
+  jmp 1b
+
 // Runs until stopped; all registers stay as they are.
   snippet busy
 1: jmp 1b

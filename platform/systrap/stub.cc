@@ -15,8 +15,11 @@
 namespace runsc::platform::systrap {
 namespace {
 
-constexpr int64_t kGoneCheckNanos = 1000000000;
+constexpr int64_t kUnhintedNanos = 20000000;
 constexpr int64_t kRetryNanos = 50000;
+// A yield that takes so long went to somebody else; then none for so many batches.
+constexpr uint64_t kSlowYieldMicros = 100;
+constexpr uint32_t kYieldPenalty = 64;
 // How old a guest thread's published CPU time may be when it stops.
 constexpr uint64_t kClockMicros = 200;
 
@@ -101,7 +104,6 @@ void Stub::PostLocked(const ControlOp* ops, size_t count) {
   std::memcpy(page->ops, ops, count * sizeof(ControlOp));
   page->count = static_cast<uint32_t>(count);
   ++seq_;
-  arena_.hint(index_)->waiting = 1;
   __atomic_store_n(&page->seq_failed, seq_, __ATOMIC_RELEASE);
   __atomic_store_n(&page->seq, seq_, __ATOMIC_SEQ_CST);
 }
@@ -120,37 +122,60 @@ Status Stub::RunBatchLocked(const ControlOp* ops, size_t count) {
   BindControlLocked();
   PostLocked(ops, count);
   ControlPage* page = arena_.control(index_);
+  HintPage* hint = arena_.hint(index_);
+  const bool yield = yield_penalty_ == 0;
+  __atomic_store_n(&hint->waiting, yield ? 0 : 1, __ATOMIC_SEQ_CST);
   FutexWake(sleeps_failed_ ? &page->seq_failed : &page->seq, 1);
+  if (yield) {
+    // Both threads are on this CPU. If it is otherwise idle, the control thread now runs until it
+    // sleeps: half the switches of sleeping here. If it is not, others run too.
+    const uint64_t start = Tsc();
+    YieldCpu();
+    if (Tsc() - start > kSlowYieldMicros * TicksPerMicro()) yield_penalty_ = kYieldPenalty;
+  } else {
+    --yield_penalty_;
+  }
   return AwaitBatchLocked();
 }
 
 Status Stub::AwaitBatchLocked() {
-  ControlPage* page = arena_.control(index_);
   HintPage* hint = arena_.hint(index_);
+  __atomic_store_n(&hint->waiting, 1, __ATOMIC_SEQ_CST);
   for (int polls = 0;; ++polls) {
     if (gone()) return Errno::kSrch;
     const uint32_t done = __atomic_load_n(&hint->done, __ATOMIC_ACQUIRE);
+    // The hint saves asking too early; when it is not true in time, ask all the same.
+    if (done == seq_ || polls > 0) {
+      const int64_t error = __atomic_load_n(&hint->error, __ATOMIC_RELAXED);
+      if (BatchIsOverLocked(error != 0)) {
+        if (!sleeps_failed_) return Ok();
+        return ErrorOf(error);
+      }
+    }
     if (done != seq_) {
-      FutexWait(&hint->done, done, kGoneCheckNanos);
-      continue;
-    }
-    // The guest can write the hint. What it can not do is sleep on the control page's words, for
-    // its filter does not let it name them: whoever sleeps there is the control thread, and since
-    // the words were changed before it was last woken, it sleeps there after this batch.
-    if (FutexSleepers(&page->seq, seq_) == 1) {
-      sleeps_failed_ = false;
-      return Ok();
-    }
-    if (FutexSleepers(&page->seq_failed, seq_) == 1) {
-      sleeps_failed_ = true;
-      return ErrorOf(__atomic_load_n(&hint->error, __ATOMIC_RELAXED));
-    }
-    if (polls < 4) {
+      FutexWait(&hint->done, done, kUnhintedNanos);
+      // Woken before it could go to sleep itself: let it.
+      if (__atomic_load_n(&hint->done, __ATOMIC_ACQUIRE) == seq_) YieldCpu();
+    } else if (polls < 4) {
       YieldCpu();
     } else {
       FutexWait(&hint->done, done, kRetryNanos);
     }
   }
+}
+
+// The guest can write the hint page. What it can not do is sleep on the control page's words, for
+// its filter does not let it name them: whoever sleeps there is the control thread, and since the
+// words were changed before it was last woken, it went to sleep there after this batch.
+bool Stub::BatchIsOverLocked(bool likely_failed) {
+  ControlPage* page = arena_.control(index_);
+  for (bool failed : {likely_failed, !likely_failed}) {
+    if (FutexSleepers(failed ? &page->seq_failed : &page->seq, seq_) == 1) {
+      sleeps_failed_ = failed;
+      return true;
+    }
+  }
+  return false;
 }
 
 Status Stub::FinishStartLocked() {

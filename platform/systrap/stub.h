@@ -65,6 +65,7 @@ class Stub : public RefCounted {
  private:
   Status RunBatchLocked(const ControlOp* ops, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status AwaitBatchLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool BatchIsOverLocked(bool likely_failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status RunSinglyLocked(const ControlOp* ops, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status FinishStartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PostLocked(const ControlOp* ops, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -83,6 +84,7 @@ class Stub : public RefCounted {
   uint32_t seq_ ABSL_GUARDED_BY(mu_) = 0;
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool sleeps_failed_ ABSL_GUARDED_BY(mu_) = false;  // it waits on seq_failed
+  uint32_t yield_penalty_ ABSL_GUARDED_BY(mu_) = 0;  // batches for which not to yield
   int control_cpu_ ABSL_GUARDED_BY(mu_) = -1;
   std::vector<std::unique_ptr<GuestThread>> threads_ ABSL_GUARDED_BY(mu_);
   std::vector<GuestThread*> parked_ ABSL_GUARDED_BY(mu_);
