@@ -61,14 +61,11 @@ struct GroupState {
   ExitListener* listener = nullptr;
   bool exec_happened = false;
 
-<<<<<<< HEAD
   // --- Set once, before anyone sees the process ---
   Ref<PidNamespace> pid_ns;
   std::array<Tid, kMaxPidDepth + 1> pids{};  // by depth of the namespace
-=======
   // --- Anyone ---
   std::atomic<int32_t> oom_score_adj{0};     // kept for /proc/pid/oom_score_adj
->>>>>>> dc631f1 (procfs and sysfs)
 
   // --- Limits ---
   std::array<std::atomic<uint64_t>, kLimitCount> soft, hard;
