@@ -121,6 +121,10 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
   Status MUnlock(UserAddr addr, uint64_t length);
   Status MLockAll(int flags, const MemoryLimits& limits);
   Status MUnlockAll();
+  // remap_file_pages(2): `range` of one shared mapping shows the file from `offset` on.
+  Status RemapFilePages(UserAddr addr, uint64_t length, uint64_t offset);
+  // Whether anything is mapped at `addr`.
+  bool IsMapped(UserAddr addr);
   // mseal(2).
   Status MSeal(UserAddr addr, uint64_t length);
   // Removes every mapping (exit: memory goes back at once even if the object is still referenced).

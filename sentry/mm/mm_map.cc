@@ -200,6 +200,36 @@ void MemoryManager::SetBrkStart(UserAddr start) {
   impl_->brk = start.value;
 }
 
+Status MemoryManager::RemapFilePages(UserAddr addr, uint64_t length, uint64_t offset) {
+  uint64_t start = PageDown(addr.value);
+  uint64_t size = PageDown(length);
+  if (size == 0 || start + size <= start || offset + size < offset) return Errno::kInval;
+  AddrRange range{start, start + size};
+  Impl& m = *impl_;
+  Discards discards(m.memory);
+  MmLock lock(m);
+  auto it = m.vmas.At(start);
+  if (it == m.vmas.end() || !it->second.shared || !it->second.file) return Errno::kInval;
+  Vma vma = it->second;
+  // Other pieces of the range must show the same file in the same way.
+  for (uint64_t at = start; at < range.end; at = it->second.end, ++it) {
+    if (it == m.vmas.end() || it->first > at || it->second.file != vma.file ||
+        !(it->second.access == vma.access)) {
+      return Errno::kInval;
+    }
+  }
+  if (m.AnySealed(range)) return Errno::kPerm;
+  vma.end = range.end;
+  vma.offset = offset;
+  return m.MapAt(start, std::move(vma), true, discards);
+}
+
+bool MemoryManager::IsMapped(UserAddr addr) {
+  Impl& m = *impl_;
+  ReaderLock lock(m.mu);
+  return m.vmas.At(addr.value) != m.vmas.end();
+}
+
 Status MemoryManager::MSeal(UserAddr addr, uint64_t length) {
   if (!PageAligned(addr.value)) return Errno::kInval;
   uint64_t size = PageUp(length);
