@@ -4,6 +4,9 @@
 #include "sentry/kernel/pidfd.h"
 #include "syscalls/mm/mm.h"
 
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif

@@ -45,9 +45,6 @@ ErrnoOr<int32_t> PkeyAlloc(Task& t, uint64_t flags, uint64_t rights);
 ErrnoOr<void> PkeyFree(Task& t, int32_t pkey);
 ErrnoOr<void> PkeyMprotect(Task& t, UserAddr addr, uint64_t length, uint64_t prot, int32_t pkey);
 
-// memfd.cc
-ErrnoOr<FdNum> MemfdCreate(Task& t, UserAddr name, uint32_t flags);
-
 }  // namespace runsc
 
 #endif  // SYSCALLS_MM_MM_H_

@@ -6,8 +6,10 @@
 // Each family's header, in the order of the folders.
 #include "syscalls/fs/event/event.h"
 #include "syscalls/fs/file/file_calls.h"
+#include "syscalls/mm/mm.h"
 #include "syscalls/net/net.h"
 #include "syscalls/signal/signal.h"
+#include "syscalls/sync/sync.h"
 #include "syscalls/system/system.h"
 #include "syscalls/task/task.h"
 #include "syscalls/time/time.h"
