@@ -12,9 +12,6 @@ RUNSC = os.path.join(TOP, "bazel-bin/runsc/runsc")
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
        "TERM": "xterm", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
-# A shell starts background jobs with this one ignored, and what is ignored is inherited.
-signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-
 
 def add_platform_flags(parser):
     parser.add_argument("--native", action="store_true", help="run on the host, no sandbox")
