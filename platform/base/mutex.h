@@ -74,6 +74,11 @@ class ABSL_LOCKABLE RwMutex {
     internal::RankAcquire(kRank, false);
     mu_.lock_shared();
   }
+  // As LockNested, shared.
+  void ReaderLockNested() ABSL_SHARED_LOCK_FUNCTION() {
+    internal::RankAcquire(kRank, true);
+    mu_.lock_shared();
+  }
   void ReaderUnlock() ABSL_UNLOCK_FUNCTION() {
     mu_.unlock_shared();
     internal::RankRelease(kRank);
@@ -117,6 +122,19 @@ class ABSL_SCOPED_LOCKABLE ReaderLock {
   explicit ReaderLock(M& mu) ABSL_SHARED_LOCK_FUNCTION(mu) : mu_(mu) { mu_.ReaderLock(); }
   ~ReaderLock() ABSL_UNLOCK_FUNCTION() { mu_.ReaderUnlock(); }
   ReaderLock(const ReaderLock&) = delete;
+
+ private:
+  M& mu_;
+};
+
+template <typename M>
+class ABSL_SCOPED_LOCKABLE NestedReaderLock {
+ public:
+  explicit NestedReaderLock(M& mu) ABSL_SHARED_LOCK_FUNCTION(mu) : mu_(mu) {
+    mu_.ReaderLockNested();
+  }
+  ~NestedReaderLock() ABSL_UNLOCK_FUNCTION() { mu_.ReaderUnlock(); }
+  NestedReaderLock(const NestedReaderLock&) = delete;
 
  private:
   M& mu_;
