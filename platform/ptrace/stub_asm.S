@@ -133,11 +133,13 @@ leader_next:
   mov r10, [r15 + 32]
   mov r8, [r15 + 40]
   mov r9, [r15 + 48]
+// The kind in a register: a child looks at it when the next request may be in the page already.
+  mov rbp, [r15 + 56]
   syscall
-  mov rbp, rax
-  cmp qword ptr [r15 + 56], PTRACE_STUB_OP_PLAIN
+  cmp rbp, PTRACE_STUB_OP_PLAIN
   jne leader_cloned
 leader_check:
+  mov rbp, rax
   cmp rax, -4096
   ja leader_reply
   inc ebx
@@ -162,7 +164,7 @@ leader_reply:
 leader_cloned:
   test rax, rax
   jnz leader_check
-  cmp qword ptr [r15 + 56], PTRACE_STUB_OP_THREAD
+  cmp rbp, PTRACE_STUB_OP_THREAD
   je runsc_ptrace_stub_park
 // A new process: r8 and r9 are still the op's last arguments.
   mov rdi, r12
