@@ -8,6 +8,7 @@
 #include "platform/base/strings.h"
 #include "sentry/fs/tmpfs/tmpfs_dir.h"
 #include "sentry/vfs/dentry.h"
+#include "sentry/vfs/filesystem_types.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
 
@@ -163,6 +164,31 @@ Status Tmpfs::Remount(const OpContext& ctx, std::string_view options) {
   now.inodes = space_->max_inodes();
   now = TRY(ParseTmpfsOptions(options, 0, ctx.creds, now));
   return space_->SetLimits(now.size / kPageSize, now.inodes);
+}
+
+namespace {
+
+MemoryFile* g_memory = nullptr;  // set once at boot
+uint64_t g_total_memory = 0;
+
+}  // namespace
+
+void RegisterTmpfs(MemoryFile& memory, uint64_t total_memory) {
+  g_memory = &memory;
+  g_total_memory = total_memory;
+  RegisterFilesystemType(
+      "tmpfs",
+      [](const OpContext& op, std::string_view, std::string_view text) -> ErrnoOr<Ref<Filesystem>> {
+        TmpfsOptions base;
+        base.size = PageDown(g_total_memory / 2);
+        base.inodes = g_total_memory / 2 / kPageSize;
+        base = TRY(ParseTmpfsOptions(text, g_total_memory, op.creds, base));
+        return Ref<Filesystem>(Tmpfs::New(*g_memory, base));
+      });
+  RegisterFilesystemType(
+      "ramfs", [](const OpContext& op, std::string_view, std::string_view) {
+        return ErrnoOr<Ref<Filesystem>>(Tmpfs::New(*g_memory, {.mode = 0755}, "ramfs"));
+      });
 }
 
 ErrnoOr<Ref<File>> NewMemfd(MemoryFile& memory, std::string_view name, bool sealable,

@@ -58,6 +58,9 @@ class Tmpfs : public Filesystem {
   Ref<Inode> root_ ABSL_GUARDED_BY(mu_);
 };
 
+// Makes mount(2) of "tmpfs" and "ramfs" possible. Called once at boot; `memory` outlives the kernel.
+void RegisterTmpfs(MemoryFile& memory, uint64_t total_memory);
+
 // memfd_create(2): an unnamed file open for reading and writing. `name` without "memfd:".
 // `sealable` is MFD_ALLOW_SEALING, `executable` false is MFD_NOEXEC_SEAL.
 ErrnoOr<Ref<File>> NewMemfd(MemoryFile& memory, std::string_view name, bool sealable,
