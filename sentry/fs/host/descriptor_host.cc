@@ -1,0 +1,142 @@
+#include "sentry/fs/host/descriptor.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "sentry/fs/host/poller.h"
+
+namespace runsc::host_fs {
+namespace {
+
+Errno Last() { return static_cast<Errno>(errno); }
+
+FileTime Nanos(const timespec& t) { return t.tv_sec * 1000000000 + t.tv_nsec; }
+
+// Moves data by one host call.
+class HostSink : public PieceSink {
+ public:
+  HostSink(int fd, bool write, int64_t offset) : fd_(fd), write_(write), offset_(offset) {}
+  ErrnoOr<size_t> OnPieces(const iovec* pieces, int count) override {
+    count = std::min(count, IOV_MAX);
+    ssize_t n;
+    do {
+      if (offset_ < 0) {
+        n = write_ ? writev(fd_, pieces, count) : readv(fd_, pieces, count);
+      } else {
+        n = write_ ? pwritev(fd_, pieces, count, offset_) : preadv(fd_, pieces, count, offset_);
+      }
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) return Last();
+    return static_cast<size_t>(n);
+  }
+
+ private:
+  const int fd_;
+  const bool write_;
+  const int64_t offset_;
+};
+
+}  // namespace
+
+Descriptor::Descriptor(Fd fd, uint32_t mode, uint32_t access)
+    : fd_(std::move(fd)), mode_(mode), access_(access) {}
+
+Descriptor::~Descriptor() {
+  if (watch_id_ != 0) Poller::Get().Remove(this);
+}
+
+ErrnoOr<Ref<Descriptor>> Descriptor::New(Fd fd) {
+  struct stat st{};
+  if (fstat(fd.get(), &st) < 0) return Last();
+  if (S_ISDIR(st.st_mode)) return Errno::kIsdir;
+  int flags = fcntl(fd.get(), F_GETFL);
+  if (flags < 0) return Last();
+  auto d = Ref<Descriptor>::Adopt(new Descriptor(
+      std::move(fd), st.st_mode, static_cast<uint32_t>(flags & (O_ACCMODE | O_APPEND))));
+  d->nonblocking_ = (flags & O_NONBLOCK) != 0;
+  d->seekable_ = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
+  d->device_ = {major(st.st_rdev), minor(st.st_rdev)};
+  termios settings;
+  d->terminal_ = S_ISCHR(st.st_mode) && tcgetattr(d->fd(), &settings) == 0;
+  if (!d->seekable_) d->watch_id_ = Poller::Get().Add(d.get());
+  return d;
+}
+
+EventMask Descriptor::Ready(EventMask mask) {
+  if (watch_id_ == 0) return mask & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
+  pollfd p{fd(), static_cast<short>(mask), 0};
+  if (poll(&p, 1, 0) < 0) return 0;
+  return static_cast<EventMask>(static_cast<unsigned short>(p.revents));
+}
+
+void Descriptor::Watch() {
+  if (watch_id_ != 0 && !armed_.exchange(true)) Poller::Get().Arm(this, true);
+}
+
+ErrnoOr<size_t> Descriptor::Read(UserOut& dst, int64_t offset) {
+  if (dst.remaining() == 0) return size_t{0};
+  bool ask = watch_id_ != 0 && !nonblocking_;
+  if (ask && Ready(POLLIN) == 0) return Errno::kWouldBlock;
+  HostSink sink(fd(), false, offset);
+  return dst.Fill(kMaxTransfer, sink);
+}
+
+ErrnoOr<size_t> Descriptor::Write(UserIn& src, int64_t offset) {
+  if (src.remaining() == 0) return size_t{0};
+  HostSink sink(fd(), true, offset);
+  if (watch_id_ == 0 || nonblocking_) return src.Drain(kMaxTransfer, sink);
+  if (Ready(POLLOUT) == 0) return Errno::kWouldBlock;
+  // A pipe that is ready has room for this much.
+  return src.Drain(PIPE_BUF, sink);
+}
+
+ErrnoOr<int64_t> Descriptor::Seek(int64_t offset, int whence) {
+  off_t at = lseek(fd(), offset, whence);
+  if (at < 0) return Last();
+  return int64_t{at};
+}
+
+ErrnoOr<Attr> Descriptor::GetAttr() {
+  struct stat st{};
+  if (fstat(fd(), &st) < 0) return Last();
+  Attr a;
+  a.ino = st.st_ino;
+  a.mode = st.st_mode;
+  a.nlink = static_cast<uint32_t>(st.st_nlink);
+  a.rdev = device_;
+  a.size = static_cast<uint64_t>(st.st_size);
+  a.blocks = static_cast<uint64_t>(st.st_blocks);
+  a.blksize = static_cast<uint32_t>(st.st_blksize);
+  a.atime = Nanos(st.st_atim);
+  a.mtime = Nanos(st.st_mtim);
+  a.ctime = Nanos(st.st_ctim);
+  return a;
+}
+
+Status Descriptor::Truncate(uint64_t size) {
+  return ftruncate(fd(), static_cast<off_t>(size)) < 0 ? Status(Last()) : Ok();
+}
+
+Status Descriptor::Sync(bool data_only) {
+  return (data_only ? fdatasync(fd()) : fsync(fd())) < 0 ? Status(Last()) : Ok();
+}
+
+Status Descriptor::Ioctl(unsigned long command, void* arg) {
+  return ioctl(fd(), command, arg) < 0 ? Status(Last()) : Ok();
+}
+
+Status Descriptor::IoctlValue(unsigned long command, unsigned long arg) {
+  return ioctl(fd(), command, arg) < 0 ? Status(Last()) : Ok();
+}
+
+}  // namespace runsc::host_fs

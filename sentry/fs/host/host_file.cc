@@ -1,0 +1,286 @@
+#include "sentry/fs/host/host_file.h"
+
+#include <asm/ioctls.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+
+#include "platform/abi/termios.h"
+#include "sentry/fs/host/descriptor.h"
+#include "sentry/fs/tty/tty_jobs.h"
+#include "sentry/kernel/task.h"
+#include "sentry/kernel/thread_group.h"
+#include "sentry/vfs/anon.h"
+
+namespace runsc::host_fs {
+namespace {
+
+// A host terminal as the controlling terminal of a guest session. Settings, line discipline and
+// size are the host's; sessions and jobs are the guest's.
+class HostTerminal final : public ControllingTty {
+ public:
+  explicit HostTerminal(Ref<Descriptor> d) : descriptor_(std::move(d)), jobs_(this) {}
+  TtyJobs& jobs() { return jobs_; }
+
+  void OnDisassociate() override { jobs_.Forget(); }
+  void OnAssociate(Session& session) override { jobs_.Associate(session); }
+  DeviceId device() override { return descriptor_->device(); }
+  ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
+
+ private:
+  const Ref<Descriptor> descriptor_;
+  TtyJobs jobs_;
+};
+
+class HostInode final : public Inode {
+ public:
+  HostInode(Ref<Filesystem> fs, Ref<Descriptor> d, Ref<HostTerminal> tty)
+      : Inode(std::move(fs)), descriptor_(std::move(d)), tty_(std::move(tty)) {}
+  uint32_t type() const override { return descriptor_->mode() & S_IFMT; }
+  ErrnoOr<Attr> GetAttr() override {
+    Attr a = TRY(descriptor_->GetAttr());
+    a.dev = fs().dev();
+    // The host's owner means nothing in here; whoever was given the file may use it.
+    a.uid = owner_;
+    a.mode |= 0600;
+    return a;
+  }
+  // fchown(1), as login programs do: kept, but the host's file stays as it is.
+  Status SetAttr(const OpContext& ctx, const AttrChange& change) override {
+    if (change.uid) owner_ = *change.uid;
+    if (change.size) return descriptor_->Truncate(*change.size);
+    return Ok();
+  }
+  ErrnoOr<Ref<File>> Open(const OpContext& ctx, const Path& path,
+                          const OpenRequest& request) override;
+
+ private:
+  const Ref<Descriptor> descriptor_;
+  const Ref<HostTerminal> tty_;
+  std::atomic<Uid> owner_{0};
+};
+
+class HostFile : public File {
+ public:
+  HostFile(Path path, uint32_t flags, Ref<const Credentials> creds, Ref<Descriptor> d)
+      : File(std::move(path), flags, std::move(creds)), d_(std::move(d)) {}
+
+  ErrnoOr<size_t> Read(IoContext&, UserOut& dst) override { return d_->Read(dst, -1); }
+  ErrnoOr<size_t> Write(IoContext&, UserIn& src) override { return d_->Write(src, -1); }
+  ErrnoOr<size_t> ReadAt(IoContext&, UserOut& dst, uint64_t offset) override {
+    if (!seekable()) return Errno::kSpipe;
+    return d_->Read(dst, static_cast<int64_t>(offset));
+  }
+  ErrnoOr<size_t> WriteAt(IoContext&, UserIn& src, uint64_t offset,
+                          uint64_t* end_offset) override {
+    if (!seekable()) return Errno::kSpipe;
+    size_t n = TRY(d_->Write(src, static_cast<int64_t>(offset)));
+    if (end_offset != nullptr) *end_offset = offset + n;
+    return n;
+  }
+  ErrnoOr<int64_t> Seek(int64_t offset, int whence) override {
+    if (!seekable()) return Errno::kSpipe;
+    return d_->Seek(offset, whence);
+  }
+  bool seekable() const override { return d_->seekable(); }
+  Status Sync(bool data_only) override { return d_->Sync(data_only); }
+  Status Truncate(const OpContext&, uint64_t size) override { return d_->Truncate(size); }
+  ErrnoOr<int64_t> Ioctl(IoContext&, const IoctlRequest& request) override {
+    if (request.command != FIONREAD) return Errno::kNotty;
+    int32_t waiting = 0;
+    TRY(d_->Ioctl(FIONREAD, &waiting));
+    TRY(request.mem.Put(UserAddr(request.arg), waiting));
+    return int64_t{0};
+  }
+
+  EventMask Poll(EventMask mask) override {
+    return d_->Ready(mask | EPOLLERR | EPOLLHUP) & (mask | EPOLLERR | EPOLLHUP);
+  }
+  void AddWaiter(Waiter* w, EventMask mask, bool exclusive) override {
+    d_->queue().Add(w, mask, exclusive);
+    d_->Watch();
+  }
+  void RemoveWaiter(Waiter* w) override { d_->queue().Remove(w); }
+
+ protected:
+  Descriptor& descriptor() { return *d_; }
+
+ private:
+  const Ref<Descriptor> d_;
+};
+
+class HostTerminalFile final : public HostFile, public TerminalFile {
+ public:
+  HostTerminalFile(Path path, uint32_t flags, Ref<const Credentials> creds, Ref<Descriptor> d,
+                   Ref<HostTerminal> tty)
+      : HostFile(std::move(path), flags, std::move(creds), std::move(d)), tty_(std::move(tty)) {}
+
+  Ref<ControllingTty> terminal() override { return tty_; }
+  ErrnoOr<size_t> Read(IoContext& io, UserOut& dst) override {
+    if (io.task != nullptr) TRY(tty_->jobs().CheckBackground(*io.task, Signal(SIGTTIN)));
+    return HostFile::Read(io, dst);
+  }
+  ErrnoOr<size_t> Write(IoContext& io, UserIn& src) override {
+    if (io.task != nullptr && ToStop()) {
+      TRY(tty_->jobs().CheckBackground(*io.task, Signal(SIGTTOU)));
+    }
+    return HostFile::Write(io, src);
+  }
+  ErrnoOr<int64_t> Ioctl(IoContext& io, const IoctlRequest& request) override;
+
+ private:
+  bool ToStop() {
+    abi::Termios2 settings{};
+    constexpr uint32_t kTostop = 0400;
+    return descriptor().Ioctl(abi::kTcgets2, &settings).ok() && (settings.lflag & kTostop) != 0;
+  }
+  ErrnoOr<int64_t> GetSettings(const IoctlRequest& request);
+  ErrnoOr<int64_t> SetSettings(IoContext& io, const IoctlRequest& request);
+  ErrnoOr<int64_t> WindowSize(const IoctlRequest& request);
+
+  const Ref<HostTerminal> tty_;
+};
+
+ErrnoOr<Ref<File>> Reopen(const Path& path, uint32_t flags, Ref<const Credentials> creds,
+                          const Ref<Descriptor>& d, const Ref<HostTerminal>& tty) {
+  uint32_t have = d->access_flags() & O_ACCMODE;
+  uint32_t want = flags & O_ACCMODE;
+  if (have != O_RDWR && have != want) return Errno::kAcces;
+  if (tty) return Ref<File>(MakeRef<HostTerminalFile>(path, flags, std::move(creds), d, tty));
+  return Ref<File>(MakeRef<HostFile>(path, flags, std::move(creds), d));
+}
+
+ErrnoOr<Ref<File>> HostTerminal::OpenAgain(const OpContext& ctx, const Path& path,
+                                           uint32_t flags) {
+  return Reopen(path, flags, Ref<const Credentials>(&ctx.creds), descriptor_,
+                Ref<HostTerminal>(this));
+}
+
+// Through /proc/self/fd: another description of the same host file.
+ErrnoOr<Ref<File>> HostInode::Open(const OpContext& ctx, const Path& path,
+                                   const OpenRequest& request) {
+  return Reopen(path, request.flags, Ref<const Credentials>(&ctx.creds), descriptor_, tty_);
+}
+
+ErrnoOr<int64_t> HostTerminalFile::GetSettings(const IoctlRequest& request) {
+  abi::Termios2 settings{};
+  TRY(descriptor().Ioctl(abi::kTcgets2, &settings));
+  UserAddr arg(request.arg);
+  if (request.command == abi::kTcgets2) {
+    TRY(request.mem.Put(arg, settings));
+  } else {
+    abi::Termios narrow;
+    __builtin_memcpy(&narrow, &settings, sizeof(narrow));
+    TRY(request.mem.Put(arg, narrow));
+  }
+  return int64_t{0};
+}
+
+ErrnoOr<int64_t> HostTerminalFile::SetSettings(IoContext& io, const IoctlRequest& request) {
+  if (io.task != nullptr) TRY(tty_->jobs().CheckBackground(*io.task, Signal(SIGTTOU)));
+  UserAddr arg(request.arg);
+  abi::Termios2 settings{};
+  uint32_t command = request.command;
+  if (command == TCSETS || command == TCSETSW || command == TCSETSF) {
+    TRY(descriptor().Ioctl(abi::kTcgets2, &settings));
+    abi::Termios narrow = TRY(request.mem.Get<abi::Termios>(arg));
+    __builtin_memcpy(&settings, &narrow, sizeof(narrow));
+    command = command - TCSETS + abi::kTcsets2;
+  } else {
+    settings = TRY(request.mem.Get<abi::Termios2>(arg));
+  }
+  // Draining could sleep for as long as nobody reads the terminal: what is written is with the
+  // host already, so the order stays.
+  if (command == abi::kTcsetsw2) command = abi::kTcsets2;
+  if (command == abi::kTcsetsf2) {
+    TRY(descriptor().IoctlValue(TCFLSH, 0 /* TCIFLUSH */));
+    command = abi::kTcsets2;
+  }
+  TRY(descriptor().Ioctl(command, &settings));
+  return int64_t{0};
+}
+
+ErrnoOr<int64_t> HostTerminalFile::WindowSize(const IoctlRequest& request) {
+  abi::Winsize size{};
+  UserAddr arg(request.arg);
+  if (request.command == TIOCGWINSZ) {
+    TRY(descriptor().Ioctl(TIOCGWINSZ, &size));
+    TRY(request.mem.Put(arg, size));
+  } else {
+    size = TRY(request.mem.Get<abi::Winsize>(arg));
+    TRY(descriptor().Ioctl(TIOCSWINSZ, &size));
+  }
+  return int64_t{0};
+}
+
+ErrnoOr<int64_t> HostTerminalFile::Ioctl(IoContext& io, const IoctlRequest& request) {
+  switch (request.command) {
+    case TCGETS:
+    case abi::kTcgets2: return GetSettings(request);
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+    case abi::kTcsets2:
+    case abi::kTcsetsw2:
+    case abi::kTcsetsf2: return SetSettings(io, request);
+    case TIOCGWINSZ:
+    case TIOCSWINSZ: return WindowSize(request);
+    case TIOCOUTQ: {
+      int32_t waiting = 0;
+      TRY(descriptor().Ioctl(TIOCOUTQ, &waiting));
+      TRY(request.mem.Put(UserAddr(request.arg), waiting));
+      return int64_t{0};
+    }
+    case TCFLSH:
+    case TCXONC:
+      TRY(descriptor().IoctlValue(request.command, request.arg & 7));
+      return int64_t{0};
+    case TCSBRK:
+    case TCSBRKP: return int64_t{0};  // a break means nothing here, and draining could sleep
+    default: break;
+  }
+  ErrnoOr<int64_t> plain = HostFile::Ioctl(io, request);
+  if (plain.ok() || plain.error() != Errno::kNotty || io.task == nullptr) return plain;
+  return tty_->jobs().Ioctl(*io.task, request);
+}
+
+const char* Label(uint32_t mode) {
+  if (S_ISFIFO(mode)) return "pipe";
+  if (S_ISSOCK(mode)) return "socket";
+  return "host";
+}
+
+ErrnoOr<Ref<File>> NewFile(const Ref<Descriptor>& d, const Ref<HostTerminal>& tty,
+                           Ref<const Credentials> creds) {
+  Ref<Filesystem> fs = InternalFilesystem("hostfs");
+  auto inode = MakeRef<HostInode>(fs, d, tty);
+  ErrnoOr<Attr> attr = inode->GetAttr();
+  std::string name = std::string(Label(d->mode())) + ":[" +
+                     std::to_string(attr.ok() ? attr->ino : 0) + "]";
+  Ref<Dentry> dentry = Dentry::NewDisconnected(std::move(inode), std::move(name));
+  Path path(MakeRef<Mount>(fs, dentry, 0, "none"), dentry);
+  return Reopen(path, d->access_flags(), std::move(creds), d, tty);
+}
+
+}  // namespace
+
+bool IsTerminal(File& file) { return dynamic_cast<HostTerminalFile*>(&file) != nullptr; }
+
+ErrnoOr<std::array<Ref<File>, 3>> NewStdio(std::array<Fd, 3> fds, Ref<const Credentials> creds) {
+  std::array<Ref<File>, 3> files;
+  Ref<HostTerminal> terminal;
+  for (size_t i = 0; i < fds.size(); ++i) {
+    Ref<Descriptor> d = TRY(Descriptor::New(std::move(fds[i])));
+    Ref<HostTerminal> tty;
+    if (d->terminal()) {
+      bool same = terminal && terminal->device() == d->device();
+      tty = same ? terminal : MakeRef<HostTerminal>(d);
+      if (!terminal) terminal = tty;
+    }
+    files[i] = TRY(NewFile(d, tty, creds));
+  }
+  return files;
+}
+
+}  // namespace runsc::host_fs

@@ -1,0 +1,25 @@
+#ifndef SENTRY_FS_HOST_HOST_FILE_H_
+#define SENTRY_FS_HOST_HOST_FILE_H_
+
+#include <array>
+
+#include "platform/base/errno.h"
+#include "platform/base/fd.h"
+#include "platform/base/ref.h"
+#include "sentry/auth/credentials.h"
+#include "sentry/vfs/file.h"
+
+namespace runsc::host_fs {
+
+// Files of the host that a container was given as its stdin, stdout or stderr: regular files,
+// pipes, sockets, terminals and other character devices. Nothing else of the host is reachable
+// through them.
+
+// Takes the descriptors over. Access modes and kinds are the host's. Terminals are TerminalFiles;
+// those that are the same terminal are so in the guest.
+ErrnoOr<std::array<Ref<File>, 3>> NewStdio(std::array<Fd, 3> fds, Ref<const Credentials> creds);
+bool IsTerminal(File& file);
+
+}  // namespace runsc::host_fs
+
+#endif  // SENTRY_FS_HOST_HOST_FILE_H_
