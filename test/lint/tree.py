@@ -39,4 +39,6 @@ def layer(path):
 
 def is_test(path):
     stem = path.rsplit(".", 1)[0]
-    return layer(path) == len(LAYERS) - 1 or stem.endswith("_test") or "/contract/" in path
+    name = stem.rsplit("/", 1)[-1]
+    return (layer(path) == len(LAYERS) - 1 or name.startswith("test_") or "_test" in name
+            or "/contract/" in path)
