@@ -10,6 +10,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/thread_group.h"
+#include "sentry/net/unix/queue.h"
 
 
 namespace runsc {
@@ -24,6 +25,8 @@ constexpr uint64_t Align(uint64_t n) { return (n + 7) & ~uint64_t{7}; }
 Status ReadRights(Task& t, const char* data, size_t size, ControlData* out) {
   size_t count = size / sizeof(int32_t);
   if (out->files.size() + count > kMaxFiles) return Errno::kInval;
+  bool bounded = !t.creds().HasCap(CAP_SYS_RESOURCE) && !t.creds().HasCap(CAP_SYS_ADMIN);
+  if (bounded && InFlightFiles::total() > t.Limit(RLIMIT_NOFILE)) return Errno::kToomanyrefs;
   for (size_t i = 0; i < count; ++i) {
     int32_t fd = 0;
     std::memcpy(&fd, data + i * sizeof(fd), sizeof(fd));

@@ -28,7 +28,7 @@ ErrnoOr<size_t> UnixQueue::SendStreamLocked(UserIn& src, const Sender& sender) {
     m.data.resize(*n);
     m.creds = sender.creds;
     m.source = sender.source;
-    if (first) m.control = sender.control;
+    if (first) m.Carry(sender.control);
     first = false;
     done += *n;
     bytes_ += *n;
@@ -47,7 +47,7 @@ ErrnoOr<size_t> UnixQueue::SendMessageLocked(UserIn& src, const Sender& sender) 
   if (size > 0 && TRY(src.Read(m.data.data(), size)) != size) return Errno::kFault;
   m.creds = sender.creds;
   m.source = sender.source;
-  m.control = sender.control;
+  m.Carry(sender.control);
   bytes_ += size;
   messages_.push_back(std::move(m));
   return size;
@@ -93,7 +93,7 @@ ErrnoOr<ReceivedMessage> UnixQueue::ReceiveStreamLocked(UserOut& dst, bool peek)
       if (*n < m.left()) break;
       ++index;
     } else {
-      m.control.files.clear();
+      m.Carry(ControlData());
       m.offset += *n;
       bytes_ -= *n;
       if (m.left() > 0) break;

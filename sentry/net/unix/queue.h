@@ -1,9 +1,11 @@
 #ifndef SENTRY_NET_UNIX_QUEUE_H_
 #define SENTRY_NET_UNIX_QUEUE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "platform/base/mutex.h"
@@ -17,6 +19,24 @@ namespace runsc {
 class WaitHub : public RefCounted {
  public:
   WaitQueue queue;
+};
+
+// Files that are on their way in messages, all queues together. A message counts its own while it
+// exists. Linux bounds them a user (ETOOMANYREFS), since a socket sent over itself is never closed.
+class InFlightFiles {
+ public:
+  explicit InFlightFiles(size_t count = 0) : count_(count) { total_.fetch_add(count); }
+  InFlightFiles(InFlightFiles&& o) noexcept : count_(std::exchange(o.count_, 0)) {}
+  InFlightFiles& operator=(InFlightFiles&& o) noexcept {
+    std::swap(count_, o.count_);
+    return *this;
+  }
+  ~InFlightFiles() { total_.fetch_sub(count_); }
+  static size_t total() { return total_.load(); }
+
+ private:
+  size_t count_;
+  static inline std::atomic<size_t> total_{0};
 };
 
 // Receive queue of a UNIX socket: what its senders put in. Outlives both ends. Thread-safe.
@@ -63,7 +83,12 @@ class UnixQueue : public RefCounted {
     SocketAddress source;
     SocketCreds creds;
     ControlData control;
+    InFlightFiles in_flight;
     size_t left() const { return data.size() - offset; }
+    void Carry(const ControlData& c) {
+      control = c;
+      in_flight = InFlightFiles(c.files.size());
+    }
   };
 
   ErrnoOr<size_t> SendStreamLocked(UserIn& src, const Sender& sender)
