@@ -97,8 +97,9 @@ TEST_F(HostileTest, JumpsToTheStubsSystemCalls) {
   strcpy(Data<char>(0x800), victim);
   const uint64_t numbers[] = {SYS_mmap,  SYS_munmap,     SYS_mprotect, SYS_clone,       SYS_open,
                               SYS_creat, SYS_execve,     SYS_kill,     SYS_exit_group,  SYS_exit,
-                              SYS_futex, SYS_rt_sigaction, SYS_prctl,  SYS_clock_gettime, SYS_seccomp,
-                              SYS_rt_sigreturn, SYS_sigaltstack, SYS_rt_sigprocmask, SYS_write, SYS_close};
+                              SYS_futex, SYS_rt_sigaction, SYS_prctl, SYS_clock_gettime,
+                              SYS_write, SYS_rt_sigreturn, SYS_sigaltstack, SYS_rt_sigprocmask,
+                              SYS_close, SYS_seccomp};
   int sites = 0;
   for (size_t at = 0; at + 1 < blob.size(); ++at) {
     if (blob[at] != 0x0f || blob[at + 1] != 0x05) continue;
@@ -116,7 +117,7 @@ TEST_F(HostileTest, JumpsToTheStubsSystemCalls) {
       regs.rsp = kStackTop - 4096;
       *Memory<uint64_t>(kStackOffset + kStackTop - kStack - 4096) = AddressOf(guest_ud2);
       Stop stop = RunWithLimit(*context, *as, regs);
-      ASSERT_EQ(stop.event, Event::kSyscall) << "at " << at << " number " << number << Describe(stop);
+      ASSERT_EQ(stop.event, Event::kSyscall) << at << " " << number << Describe(stop);
       ASSERT_EQ(regs.syscall_number(), number);
       ASSERT_EQ(regs.rip, STUB_BLOB + at + 2);
     }
@@ -187,8 +188,10 @@ TEST_F(HostileTest, JumpsAnywhereIntoTheStub) {
   const uint64_t end = NowNanos() + 20000000000;
   for (uint64_t at = 0; at < used && NowNanos() < end; at += 1 + rng() % 5) {
     arch::Registers regs = Marked(guest_syscalls);
-    const uint64_t points[] = {0, kData, kStackTop - 4096, STUB_SLOTS + STUB_SLOT_SIZE - STUB_CTX_SIZE,
-                               STUB_HINT, STUB_CONTROL, ~uint64_t{0}, 0x8000000000000000, rng()};
+    const uint64_t points[] = {0,          kData,        kStackTop - 4096,
+                               STUB_SLOTS + STUB_SLOT_SIZE - STUB_CTX_SIZE,
+                               STUB_HINT,  STUB_CONTROL, ~uint64_t{0},
+                               uint64_t{1} << 63,        rng()};
     uint64_t* all[] = {&regs.rax, &regs.rbx, &regs.rcx, &regs.rdx, &regs.rsi, &regs.rdi, &regs.rbp,
                        &regs.r8,  &regs.r9,  &regs.r10, &regs.r11, &regs.r12, &regs.r13, &regs.r14,
                        &regs.r15};

@@ -24,6 +24,13 @@ class CpuTable {
 
   int Active(int slot) const { return At(slot).active.load(std::memory_order_relaxed); }
   void AddActive(int slot, int n) const { At(slot).active.fetch_add(n, std::memory_order_relaxed); }
+  // Contexts active anywhere, and where the last one became so or rested.
+  int TotalActive() const { return total_.load(std::memory_order_relaxed); }
+  int LastUsed() const { return last_.load(std::memory_order_relaxed); }
+  void NoteChange(int slot, int n) const {
+    total_.fetch_add(n, std::memory_order_relaxed);
+    last_.store(slot, std::memory_order_relaxed);
+  }
   // Takes an idle CPU for spinning, or kNone.
   int ReserveSpare(int home) const;
   void Unreserve(int slot) const { At(slot).reserved.store(false, std::memory_order_relaxed); }
@@ -40,11 +47,15 @@ class CpuTable {
   std::vector<int> cpus_;
   std::unique_ptr<Load[]> loads_;
   const bool may_spin_;
+  mutable std::atomic<int> total_{0};
+  mutable std::atomic<int> last_{kNone};
 };
 
 // Decides for one context on which CPUs its sentry thread and its guest thread run, and who may
 // spin. Together on one CPU by default, where a futex hand-off is a plain context switch; on two,
-// both spinning, while the guest calls often and a CPU is free. Used by the sentry thread.
+// both spinning, while the guest calls often and a CPU is free. Contexts that share a CPU while
+// another has less to do part after a millisecond; contexts that only take turns gather on one CPU,
+// where they wake each other cheaply. Used by the sentry thread.
 class Placement {
  public:
   explicit Placement(const CpuTable& table) : table_(table) {}
@@ -66,6 +77,7 @@ class Placement {
 
  private:
   void MoveHome(int slot);
+  void BecomeActive();
   // Looks for a better CPU if this one is shared for some time. Whether it moved.
   bool EaseContention();
   void StopSpinning();
@@ -77,6 +89,10 @@ class Placement {
   uint32_t streak_ = 0;  // quick calls in a row
   uint32_t streak_needed_ = 0;
   uint64_t contended_since_ = 0;
+  uint64_t rested_at_ = 0;
+  uint32_t lonely_ = 0;          // short rests in a row after which nobody else was in the way
+  uint64_t no_gather_before_ = 0;
+  uint64_t gather_pause_ = 0;    // grows with each gathering that was wrong
   uint64_t spin_limit_ = 0;
   uint64_t quick_ = 0;
 };

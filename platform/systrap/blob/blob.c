@@ -152,7 +152,7 @@ struct StubFrame {
   struct sigcontext_64 mc;
 };
 
-// Handler of every signal that a guest thread takes. On the thread's own signal stack; never returns.
+// Handler of every signal that a guest thread takes, on its own signal stack; never returns.
 static void HandleSignal(int sig, const siginfo_t* info, const struct StubFrame* frame) {
   struct ThreadCtx* ctx = CtxOfStack(__builtin_frame_address(0));
   const struct sigcontext_64* mc = &frame->mc;

@@ -241,8 +241,8 @@ guest_clock:
   movl $NR_clock_gettime, %eax
   jmp gate_guest_clock
 
-// void restore_guest(struct ThreadCtx*): into the guest. From restore_start to restore_end ctx->regs
-// hold the guest's registers unchanged, so an interrupt in here reports them and starts over; from
+// void restore_guest(struct ThreadCtx*): into the guest. From restore_start to restore_end its
+// ctx->regs hold the guest's registers unchanged, so an interrupt in here reports them and starts over; from
 // restore_fpu_done on the guest's FPU state is in the CPU.
   .globl restore_guest
 restore_guest:
