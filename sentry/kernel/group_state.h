@@ -16,6 +16,8 @@
 
 namespace runsc {
 
+class ProcessTimers;
+
 // Resources used, as getrusage(2) counts them.
 struct ResourceUse {
   uint64_t user_ns = 0, system_ns = 0;
@@ -67,10 +69,13 @@ struct GroupState {
   // --- Anyone ---
   std::atomic<int32_t> oom_score_adj{0};     // kept for /proc/pid/oom_score_adj
 
+  // --- Timers; has locks of its own ---
+  std::unique_ptr<ProcessTimers> timers;
+
   // --- Limits ---
   std::array<std::atomic<uint64_t>, kLimitCount> soft, hard;
 
-  GroupState();
+  explicit GroupState(ThreadGroup& group);
   ~GroupState();
 };
 

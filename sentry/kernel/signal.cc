@@ -105,7 +105,7 @@ void PendingSignals::Uncharge(Entry& e) {
 bool PendingSignals::Add(const SignalInfo& info, Ref<UserAccount> account,
                          Ref<SignalSource> source) {
   Signal s(info.signo);
-  if (!IsRealtimeKernel(s) && set_.Has(s)) return false;
+  if (!source && !IsRealtimeKernel(s) && set_.Has(s)) return false;
   set_.Add(s);
   if (account) account->pending_signals.fetch_add(1, std::memory_order_relaxed);
   queue_.push_back(Entry{info, std::move(account), std::move(source)});

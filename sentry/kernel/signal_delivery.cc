@@ -7,7 +7,6 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/task_state.h"
 #include "sentry/kernel/task_tree.h"
-#include "sentry/kernel/timers.h"
 
 namespace runsc {
 
@@ -218,7 +217,6 @@ bool SignalDelivery::EnterHandler(Task& t, const SignalInfo& info, const SignalA
 bool SignalDelivery::PrepareToRun(Task& t) {
   for (;;) {
     t.blocker_.ClearInterrupt();
-    if (t.state().cpu_timer_due.exchange(false, std::memory_order_acq_rel)) CheckCpuTimers(t);
     Work w = NextWork(t);
     switch (w.kind) {
       case Work::kExit:

@@ -15,7 +15,8 @@ struct SendOptions {
   bool forced = false;               // by the kernel or an ancestor pid namespace
   bool check_limit = false;          // EAGAIN at RLIMIT_SIGPENDING (not for kill(2))
   Ref<UserAccount> account;          // charged while queued
-  Ref<SignalSource> source;
+  Ref<SignalSource> source;          // queued even if the same signal is pending
+  bool* queued = nullptr;            // set to true if it was queued
 };
 
 // The life of signals in a process: sending, group stops, delivery to handlers. Functions named

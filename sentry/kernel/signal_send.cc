@@ -70,8 +70,9 @@ Status Enqueue(PendingSignals& queue, GroupState& s, const SignalInfo& info,
                                      s.soft[RLIMIT_SIGPENDING].load(std::memory_order_relaxed);
   // Legacy signals from kill(2) and the kernel are queued past the limit.
   bool exempt = sig.value < 32 && (info.code >= 0 || info.code == abi::kSiTkill);
-  if (!over || exempt) {
-    queue.Add(info, options.account, options.source);
+  if (!over || exempt || options.source) {
+    bool added = queue.Add(info, options.account, options.source);
+    if (options.queued != nullptr) *options.queued = added;
     return Ok();
   }
   if (options.check_limit && sig.value >= 32 && info.code != abi::kSiUser) return Errno::kAgain;
@@ -101,7 +102,7 @@ Status SignalDelivery::SendLocked(ThreadGroup& g, GroupState& s, const SignalInf
     return Ok();
   }
   PendingSignals& queue = options.target != nullptr ? options.target->state().pending : s.pending;
-  if (sig.value < 32 && queue.set().Has(sig)) return Ok();
+  if (sig.value < 32 && !options.source && queue.set().Has(sig)) return Ok();
   TRY(Enqueue(queue, s, info, options));
   if (Wants(*first, sig)) {
     Nudge(*first, sig);

@@ -9,6 +9,7 @@
 #include "sentry/kernel/signal_delivery.h"
 #include "sentry/kernel/task_state.h"
 #include "sentry/kernel/task_tree.h"
+#include "sentry/kernel/timers.h"
 
 namespace runsc {
 
@@ -105,6 +106,8 @@ Blocker::Result Task::Block(int64_t deadline) {
   context_->AfterBlock();
   state_->run_state.store('R', std::memory_order_relaxed);
   load.Change(1);
+  ProcessTimers& timers = *group_->state().timers;
+  if (timers.on_cpu()) timers.OnThreadRuns();
   return result;
 }
 

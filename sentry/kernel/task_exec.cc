@@ -78,7 +78,7 @@ void TaskExec::DropOldProgram(Task& t) {
   t.rseq_len = t.rseq_sig = 0;
   t.alt_stack_ = AltStack{};
   t.restart_block_.reset();
-  DropPosixTimers(t.group());
+  t.group().state().timers->DeleteAll();
 }
 
 void TaskExec::Install(Task& t, LoadedProgram program) {

@@ -166,10 +166,9 @@ void TaskExit::Run(Task& t) {
   }
   bool last = IsLastThread(t);
   if (last) {
-    DropProcessTimers(t.group());
+    s.timers->Close();
     HangUpTerminal(t.group());
   }
-  DropThreadTimers(t);
   LetGo(t);
   if (last) CloseNamespace(t);
   ts.clock.Stop();
@@ -216,11 +215,13 @@ void TaskExit::LeaveGroup(TaskTree& tree, Task& t, Garbage& garbage) {
   {
     MutexLock l(s.mu);
     t.state().dead = true;
+    t.state().pending.Discard(SignalSet{~uint64_t{0}});
     auto it = std::find_if(s.tasks.begin(), s.tasks.end(),
                            [&t](const Ref<Task>& x) { return x.get() == &t; });
     garbage.objects.push_back(std::move(*it));
     s.tasks.erase(it);
     gone = s.tasks.empty();
+    if (gone) s.pending.Discard(SignalSet{~uint64_t{0}});
     if (s.leader.get() == &t && !s.exiting.load(std::memory_order_relaxed)) {
       s.final_status = t.state().exit_status;
     }

@@ -68,13 +68,9 @@ struct TaskState {
   SignalSet saved_mask;
   uint64_t trap_number = 0, error_code = 0, fault_address = 0;  // of the last exception
   Signal parent_death_signal;        // task-tree lock
-  uint64_t parent_exec_id = 0;       // to tell an exit signal that must become SIGCHLD
-  bool forked_no_exec = true;        // PF_FORKNOEXEC: setpgid(2) of a child
   Ref<PidNamespace> child_pid_ns;    // unshare(2) CLONE_NEWPID: of children to come
   uint32_t personality = 0;
   uint64_t timer_slack = 50000;
-  std::atomic<bool> io_flusher{false};
-  uint64_t tid_address_slot = 0;
 
   // vfork(2): the child's wake-up for its parent.
   Ref<RefCounted> vfork_parent;      // the parent Task; child's own thread
@@ -89,8 +85,6 @@ struct TaskState {
   std::atomic<uint64_t> voluntary_switches{0};
   std::atomic<uint64_t> start_time{0};  // CLOCK_BOOTTIME, ns
   std::atomic<char> run_state{'R'};     // as /proc/pid/stat: R S T Z X
-  std::atomic<bool> cpu_timer_due{false};
-  uint64_t stack_random = 0;
 
   std::unique_ptr<platform::Context> context;
 };

@@ -51,7 +51,7 @@ void ResourceUse::Add(const ResourceUse& o) {
   if (o.max_resident > max_resident) max_resident = o.max_resident;
 }
 
-GroupState::GroupState() {
+GroupState::GroupState(ThreadGroup& group) : timers(std::make_unique<ProcessTimers>(group)) {
   for (int i = 0; i < kLimitCount; ++i) {
     ResourceLimit limit = DefaultLimit(i);
     soft[i].store(limit.soft, std::memory_order_relaxed);
@@ -64,7 +64,7 @@ ThreadGroup::ThreadGroup(Kernel& kernel, Ref<SignalHandlers> handlers, std::stri
     : kernel_(kernel),
       container_id_(std::move(container_id)),
       handlers_(std::move(handlers)),
-      state_(std::make_unique<GroupState>()) {}
+      state_(std::make_unique<GroupState>(*this)) {}
 
 ThreadGroup::~ThreadGroup() = default;
 
@@ -117,7 +117,7 @@ ResourceLimit ThreadGroup::GetLimit(int resource) {
 void ThreadGroup::SetLimit(int resource, const ResourceLimit& limit) {
   state_->soft[resource].store(limit.soft, std::memory_order_relaxed);
   state_->hard[resource].store(limit.hard, std::memory_order_relaxed);
-  if (resource == RLIMIT_CPU) ArmCpuLimit(*this);
+  if (resource == RLIMIT_CPU) state_->timers->WatchCpuLimit();
 }
 
 uint64_t ThreadGroup::SoftLimit(int resource) const {
