@@ -32,7 +32,7 @@ struct Stop {
 };
 
 // A host file (by descriptor) or guest RAM to map. The descriptor must stay open until MapFile
-// returns. Platforms may be told of a descriptor many times; they need not cache.
+// returns; between BeginBatch and EndBatch until EndBatch returns. Platforms may be told of a descriptor many times; they need not cache.
 struct MapSource {
   int fd = -1;
   uint64_t offset = 0;  // page aligned

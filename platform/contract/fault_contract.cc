@@ -228,6 +228,33 @@ TEST_F(FaultContract, ThirtyTwoBitCallsAreNotPassedOn) {
   }
 }
 
+// exit(2) of the 32-bit ABI, by every road: never performed, never taken for a 64-bit call.
+TEST_F(FaultContract, OtherRoadsIntoTheKernelAreClosed) {
+  for (const char* snippet :
+       {guest_sysenter, guest_compat_int80, guest_compat_syscall, guest_compat_sysenter}) {
+    as_ = NewSpace();
+    arch::Registers regs = At(snippet);
+    regs.rax = 1;
+    regs.rbp = regs.rsp;
+    Stop stop = Run(regs);
+    EXPECT_NE(stop.event, Event::kSyscall) << snippet - guest_code_start;
+    EXPECT_NE(stop.event, Event::kInterrupted);
+  }
+}
+
+// The vsyscall page: a call like any other, or no such page.
+TEST_F(FaultContract, VsyscallPage) {
+  arch::Registers regs = At(guest_jump);
+  regs.rbx = 0xffffffffff600400;  // time(2)
+  *Memory<uint64_t>(kStackOffset + (regs.rsp - kStack)) = AddressOf(guest_ud2);
+  Stop stop = Run(regs);
+  if (stop.event == Event::kSyscall) {
+    EXPECT_EQ(regs.syscall_number(), 201u);
+    EXPECT_EQ(regs.rip, AddressOf(guest_ud2));
+  }
+  EXPECT_NE(stop.event, Event::kGone);
+}
+
 TEST_F(FaultContract, BeyondTheEndOfAFileIsSigbus) {
   Map(*as_, 0x50000000, 2 * kPageSize, kMemorySize - kPageSize, kReadWrite);
   arch::Registers regs = At(guest_read);

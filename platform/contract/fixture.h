@@ -46,6 +46,11 @@ GUEST_SNIPPET(control_words)
 GUEST_SNIPPET(tls)
 GUEST_SNIPPET(set_bases)
 GUEST_SNIPPET(scribble)
+GUEST_SNIPPET(hide)
+GUEST_SNIPPET(sysenter)
+GUEST_SNIPPET(compat_int80)
+GUEST_SNIPPET(compat_syscall)
+GUEST_SNIPPET(compat_sysenter)
 #undef GUEST_SNIPPET
 }
 

@@ -461,6 +461,44 @@ guest_\name:
   syscall
   ud2
 
+// For ever: sleeps on the word at rbx through the futex call at r12.
+  snippet hide
+1: mov %rbx, %rdi
+  xor %esi, %esi
+  mov (%rdi), %edx
+  xor %r10d, %r10d
+  mov $202, %eax
+  call *%r12
+  jmp 1b
+// Ways into the kernel that are not the 64-bit syscall instruction.
+  snippet sysenter
+  sysenter
+  ud2
+  snippet compat_int80
+  pushq $0x23
+  lea 1f(%rip), %rcx
+  push %rcx
+  lretq
+1: .byte 0xb8, 1, 0, 0, 0   // 32-bit code: mov $1, %eax
+  int $0x80
+  ud2
+  snippet compat_syscall
+  pushq $0x23
+  lea 1f(%rip), %rcx
+  push %rcx
+  lretq
+1: .byte 0xb8, 1, 0, 0, 0
+  syscall
+  ud2
+  snippet compat_sysenter
+  pushq $0x23
+  lea 1f(%rip), %rcx
+  push %rcx
+  lretq
+1: .byte 0xb8, 1, 0, 0, 0
+  sysenter
+  ud2
+
 // Writes r12 to rbx, rbx + r13, ... r14 times; then a system call.
   snippet scribble
 1: mov %r12, (%rbx)
