@@ -33,6 +33,7 @@ class RefCounted {
   // How many references there are at this moment: for "is it busy" questions whose caller keeps
   // others from taking new ones.
   uint32_t RefCount() const { return refs_.load(std::memory_order_acquire); }
+  // A moment's value: for tests, and for choices that are right either way.
   uint32_t RefCountForTest() const { return refs_.load(std::memory_order_relaxed); }
 
  protected:

@@ -71,6 +71,7 @@ Kernel::Kernel(const KernelOptions& options)
 Kernel::~Kernel() { KillAll(); }
 
 std::unique_ptr<Kernel> Kernel::Create(const KernelOptions& options) {
+  MemoryManager::SetTotalMemory(options.total_memory);
   return std::unique_ptr<Kernel>(new Kernel(options));
 }
 

@@ -90,7 +90,7 @@ ErrnoOr<TaskBuilder::Parts> TaskBuilder::MakeParts(Task& parent, const CloneRequ
   p.fs = (f & CLONE_FS) != 0 ? parent.fs_ : parent.fs_->Fork();
   TRY(MakeNamespaces(parent, f, p));
   p.fds = (f & CLONE_FILES) != 0 ? parent.fds_ : parent.fds_->Fork();
-  p.mm = (f & CLONE_VM) != 0 ? parent.mm_ : TRY(parent.mm_->Fork());
+  p.mm = (f & CLONE_VM) != 0 ? parent.mm_ : TRY(parent.mm_->Fork(UserAddr(parent.regs_.sp())));
   SignalHandlers& handlers = parent.group().handlers();
   if ((f & CLONE_SIGHAND) != 0) {
     p.handlers = Ref<SignalHandlers>(&handlers);

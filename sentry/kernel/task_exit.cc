@@ -140,7 +140,7 @@ void TaskExit::LetGo(Task& t) {
     fs = std::move(t.fs_);
   }
   if (mm) {
-    uint64_t peak = mm->Usage().peak_resident;
+    uint64_t peak = mm->PeakResidentAtExit();
     MutexLock l(t.kernel().tree().mu);
     GroupState& s = t.group().state();
     s.dead_threads.max_resident = std::max(s.dead_threads.max_resident, peak);
