@@ -20,7 +20,7 @@ enum class Errno : uint16_t {
   kNfile = 23, kMfile = 24, kNotty = 25, kTxtbsy = 26, kFbig = 27, kNospc = 28, kSpipe = 29,
   kRofs = 30, kMlink = 31, kPipe = 32, kDom = 33, kRange = 34, kDeadlk = 35, kNametoolong = 36,
   kNolck = 37, kNosys = 38, kNotempty = 39, kLoop = 40, kNomsg = 42, kIdrm = 43, kNodata = 61,
-  kTime = 62, kProto = 71, kBadmsg = 74, kOverflow = 75, kIlseq = 84, kUsers = 87, kNotsock = 88,
+  kTime = 62, kProto = 71, kBadmsg = 74, kOverflow = 75, kLibbad = 80, kIlseq = 84, kUsers = 87, kNotsock = 88,
   kDestaddrreq = 89, kMsgsize = 90, kPrototype = 91, kNoprotoopt = 92, kProtonosupport = 93,
   kSocktnosupport = 94, kOpnotsupp = 95, kPfnosupport = 96, kAfnosupport = 97, kAddrinuse = 98,
   kAddrnotavail = 99, kNetdown = 100, kNetunreach = 101, kConnaborted = 103, kConnreset = 104,
