@@ -2,8 +2,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "platform/base/mutex.h"
+#include "platform/base/rank_layer.h"
 
 namespace runsc {
 
@@ -25,11 +27,12 @@ namespace {
 constexpr int kMaxHeld = 32;
 thread_local LockRank t_held[kMaxHeld];
 thread_local int t_count = 0;
+thread_local int t_layer = 0;  // what was held when the current RankLayer began
 
 }  // namespace
 
 void RankAcquire(LockRank rank, bool nested) {
-  for (int i = 0; i < t_count; ++i) {
+  for (int i = t_layer; i < t_count; ++i) {
     if (t_held[i] < rank || (nested && t_held[i] == rank)) continue;
     std::fprintf(stderr, "lock order: taking %s while holding %s\n", LockRankName(rank),
                  LockRankName(t_held[i]));
@@ -47,6 +50,10 @@ void RankRelease(LockRank rank) {
     return;
   }
 }
+
+int RankEnterLayer() { return std::exchange(t_layer, t_count); }
+
+void RankLeaveLayer(int outer) { t_layer = outer; }
 
 }  // namespace internal
 #endif

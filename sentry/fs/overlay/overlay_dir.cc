@@ -9,6 +9,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "platform/base/rank_layer.h"
 #include "sentry/fs/overlay/overlay_inode.h"
 #include "sentry/vfs/dentry.h"
 #include "sentry/vfs/file.h"
@@ -220,6 +221,7 @@ Status OverlayInode::CheckEmpty() {
   Ref<File> dir = TRY(lower_->Open(ctx, overlay().LayerPath(*lower_), {O_RDONLY | O_DIRECTORY}));
   AnyVisible sink(upper() == nullptr ? std::unordered_set<std::string>()
                                      : overlay().Whiteouts(upper_ino()));
+  RankLayer below;  // vfs holds our dir_mutex
   TRY(dir->ReadDir(ctx, sink));
   return sink.any ? Status(Errno::kNotempty) : Ok();
 }
