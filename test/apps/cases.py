@@ -5,7 +5,10 @@ that may differ (times, pids, inode numbers). $PROGRAMS is test/apps/programs.
 """
 import collections
 
-Case = collections.namedtuple("Case", "name script timeout", defaults=(60,))
+# A case with a fixture starts in a directory that test/apps/run has filled (see fixture() there); in the
+# sandbox these are files of the host's, which must be as before when the sandbox has gone.
+Case = collections.namedtuple("Case", "name script timeout fixture", defaults=(60, False))
+LIST = "find . -printf '%M %n %U %G %s %P %l\\n' | awk '$1 ~ /^d/ {$2 = $5 = 0} {print}' | LC_ALL=C sort -k6; find . -type f | LC_ALL=C sort | xargs md5sum"
 
 SHELLS = [
     Case("true", "/bin/true"),
@@ -89,4 +92,21 @@ LANGUAGES = [
     Case("busybox", "busybox sh -c 'for i in 1 2 3; do echo $i; done | busybox awk \"{s+=\\$1} END {print s}\"; busybox ls / >/dev/null && busybox sha256sum /bin/busybox | cut -c1-3'"),
 ]
 
-CASES = SHELLS + CORE + LANGUAGES
+OVERLAY = [
+    Case("overlay-read", LIST, 60, True),
+    Case("overlay-write", f"echo more >> f; echo new > g; : > b/inner; dd if=/dev/zero of=big bs=1 count=1 seek=500000 conv=notrunc 2>/dev/null; {LIST}", 60, True),
+    Case("overlay-modes", f"chmod 600 f; chown 5:6 b/inner; chmod 711 b; touch -d @1000 f; chown -h 7 link; stat -c '%Y %a' f; {LIST}", 60, True),
+    Case("overlay-remove", f"rm f; rm -r b/c; rmdir empty; ls f b/c empty; mkdir empty; echo x > f; mkdir b/c; ls -A b/c; {LIST}", 60, True),
+    Case("overlay-rename", f"mv f f2; mv b/inner b/c/moved; mv big f; mv link link2; mv b bb || echo dir; ls f2 bb/c; mv bb/c c; {LIST}", 60, True),
+    Case("overlay-rename-dir-back", f"mv b x; mkdir b; echo y > b/z; mv b/z x/z; rmdir b; mv x b; {LIST}", 60, True),
+    Case("overlay-links", f"ln f hard; echo more >> hard; cat f; ln -sf b/inner link; cat link; ln b/linked other; echo z >> other; cat b/linked a/linked; {LIST}", 60, True),
+    Case("overlay-open-files", "exec 5<f 6<>big; rm f; cat <&5; echo changed > f; cat f; rm big; echo xx >&6; stat -L -c %h /proc/self/fd/6; "
+         f"exec 7>>b/inner; mv b/inner q; echo tail >&7; cat q; {LIST}", 60, True),
+    Case("overlay-mmap", "python3 -c 'import mmap\nf = open(\"big\", \"r+b\"); m = mmap.mmap(f.fileno(), 0); m[100:104] = b\"MMAP\"; m.flush()\n"
+         f"g = open(\"big\", \"rb\"); g.seek(100); print(g.read(4), m.size())'; {LIST}", 60, True),
+    Case("overlay-setuid-kept", "stat -c %a setuid; cp -p setuid s2; stat -c %a s2; echo >> setuid; stat -c %a setuid", 60, True),
+    Case("overlay-many", f"for i in $(seq 300); do echo $i > many-$i; done; ls | wc -l; rm many-*; ls | wc -l; mkdir -p n/{{1..30}}/{{a,b}}; find n | wc -l; rm -r n a; {LIST}", 60, True),
+    Case("overlay-git-on-lower", "cp -r . /tmp/copy-of-lower; diff -r . /tmp/copy-of-lower; echo $?; rm -rf /tmp/copy-of-lower; tar c . | tar t | sort", 60, True),
+]
+
+CASES = OVERLAY + SHELLS + CORE + LANGUAGES
