@@ -1,4 +1,5 @@
-// Calls as a guest sees them: `guest [name...]` prints "name nanoseconds" lines. Static, plain Linux.
+// Calls as a guest sees them: `guest [name...]` prints "name nanoseconds" lines. Static, plain
+// Linux.
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -125,9 +126,8 @@ double PipePingPong() {
   }
   close(there[0]);
   char c = 'x';
-  double ns = Measure([&] {
-    Check(write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1, "ping");
-  });
+  double ns =
+      Measure([&] { Check(write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1, "ping"); });
   close(there[1]);
   Reap(pid);
   close(back[0]);

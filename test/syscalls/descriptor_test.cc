@@ -148,7 +148,9 @@ TEST_F(DescriptorTest, PosixLockSplitsAndUpgrades) {
 
 TEST_F(DescriptorTest, PosixLockGoesWithAnyClose) {
   ASSERT_THAT(Set(fd_.get(), Lock(F_WRLCK)), SyscallSucceeds());
-  { Fd other = Open(); }
+  {
+    Fd other = Open();
+  }
   EXPECT_CHILD_OK([&] { return Set(Open().get(), Lock(F_WRLCK)); });
 }
 

@@ -237,8 +237,9 @@ TEST_F(FaultTest, StackOverflowHandledOnAlternateStack) {
 TEST_F(FaultTest, GrowsdownMapping) {
   char* area = Map(64 * kPage, PROT_NONE);
   munmap(area, 64 * kPage);
-  char* p = static_cast<char*>(mmap(area + 60 * kPage, kPage, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0));
+  char* p =
+      static_cast<char*>(mmap(area + 60 * kPage, kPage, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0));
   ASSERT_NE(p, MAP_FAILED);
   EXPECT_CHILD_OK([&] {
     *reinterpret_cast<volatile char*>(p - 1) = 1;

@@ -62,7 +62,8 @@ TEST_F(InotifyTest, FileItself) {
   chmod((dir_ / "file").c_str(), 0600);
   truncate((dir_ / "file").c_str(), 0);
   unlink((dir_ / "file").c_str());
-  List want{{IN_ATTRIB, ""}, {IN_MODIFY, ""}, {IN_ATTRIB, ""}, {IN_DELETE_SELF, ""}, {IN_IGNORED, ""}};
+  List want{
+      {IN_ATTRIB, ""}, {IN_MODIFY, ""}, {IN_ATTRIB, ""}, {IN_DELETE_SELF, ""}, {IN_IGNORED, ""}};
   EXPECT_EQ(Events(), want);
 }
 

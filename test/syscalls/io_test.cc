@@ -305,7 +305,9 @@ TEST_F(IoTest, CopyFileRange) {
               SyscallSucceedsWithValue(4));
   EXPECT_EQ(in_off, 6);
   EXPECT_EQ(out_off, 5);
-  EXPECT_EQ(GetFile(dir_ / "out"), std::string("\0" "2345", 5));
+  EXPECT_EQ(GetFile(dir_ / "out"), std::string("\0"
+                                               "2345",
+                                               5));
   EXPECT_THAT(copy_file_range(fd(), nullptr, out.get(), nullptr, 100, 0),
               SyscallSucceedsWithValue(10));
   EXPECT_THAT(copy_file_range(fd(), nullptr, out.get(), nullptr, 100, 0),
@@ -318,7 +320,8 @@ TEST_F(IoTest, CopyFileRangeErrors) {
               SyscallFailsWithErrno(EINVAL));
   EXPECT_THAT(copy_file_range(-1, nullptr, out.get(), nullptr, 1, 0), SyscallFailsWithErrno(EBADF));
   Fd ro(open(file_.c_str(), O_RDONLY));
-  EXPECT_THAT(copy_file_range(fd(), nullptr, ro.get(), nullptr, 1, 0), SyscallFailsWithErrno(EBADF));
+  EXPECT_THAT(copy_file_range(fd(), nullptr, ro.get(), nullptr, 1, 0),
+              SyscallFailsWithErrno(EBADF));
   off_t a = 0, b = 2;
   EXPECT_THAT(copy_file_range(fd(), &a, fd(), &b, 5, 0), SyscallFailsWithErrno(EINVAL));
   Fd dir(open(dir_.path().c_str(), O_RDONLY));
@@ -342,7 +345,8 @@ TEST_F(IoTest, WriteClearsSetuid) {
 
 TEST_F(IoTest, DevNullZeroFull) {
   char buf[4] = {1, 1, 1, 1};
-  Fd null(open("/dev/null", O_RDWR)), zero(open("/dev/zero", O_RDWR)), full(open("/dev/full", O_RDWR));
+  Fd null(open("/dev/null", O_RDWR)), zero(open("/dev/zero", O_RDWR)),
+      full(open("/dev/full", O_RDWR));
   EXPECT_THAT(read(null.get(), buf, 4), SyscallSucceedsWithValue(0));
   EXPECT_THAT(write(null.get(), buf, 4), SyscallSucceedsWithValue(4));
   EXPECT_THAT(read(zero.get(), buf, 4), SyscallSucceedsWithValue(4));

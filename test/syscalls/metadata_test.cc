@@ -136,10 +136,12 @@ TEST_F(MetadataTest, Chmod) {
 TEST_F(MetadataTest, ChmodErrors) {
   EXPECT_THAT(chmod((dir_ / "no").c_str(), 0600), SyscallFailsWithErrno(ENOENT));
   EXPECT_THAT(fchmod(-1, 0600), SyscallFailsWithErrno(EBADF));
-  EXPECT_EQ(AsUser(12345, [&] {
-    CHECK_OR_DIE(chmod(file(), 0777) == -1 && errno == EPERM);
-    return 0;
-  }), 0);
+  EXPECT_EQ(AsUser(12345,
+                   [&] {
+                     CHECK_OR_DIE(chmod(file(), 0777) == -1 && errno == EPERM);
+                     return 0;
+                   }),
+            0);
 }
 
 TEST_F(MetadataTest, Chown) {
@@ -168,19 +170,23 @@ TEST_F(MetadataTest, ChownErrors) {
   EXPECT_THAT(chown((dir_ / "no").c_str(), 0, 0), SyscallFailsWithErrno(ENOENT));
   EXPECT_THAT(fchown(-1, 0, 0), SyscallFailsWithErrno(EBADF));
   EXPECT_THAT(fchownat(AT_FDCWD, file(), 0, 0, 1 << 30), SyscallFailsWithErrno(EINVAL));
-  EXPECT_EQ(AsUser(12345, [&] {
-    CHECK_OR_DIE(chown(file(), 12345, -1) == -1 && errno == EPERM);
-    return 0;
-  }), 0);
+  EXPECT_EQ(AsUser(12345,
+                   [&] {
+                     CHECK_OR_DIE(chown(file(), 12345, -1) == -1 && errno == EPERM);
+                     return 0;
+                   }),
+            0);
 }
 
 TEST_F(MetadataTest, OwnerMayGiveToOwnGroupOnly) {
   ASSERT_THAT(chown(file(), 12345, 12345), SyscallSucceeds());
-  EXPECT_EQ(AsUser(12345, [&] {
-    CHECK_OR_DIE(chown(file(), -1, 12345) == 0);
-    CHECK_OR_DIE(chown(file(), -1, 1) == -1 && errno == EPERM);
-    return 0;
-  }), 0);
+  EXPECT_EQ(AsUser(12345,
+                   [&] {
+                     CHECK_OR_DIE(chown(file(), -1, 12345) == 0);
+                     CHECK_OR_DIE(chown(file(), -1, 1) == -1 && errno == EPERM);
+                     return 0;
+                   }),
+            0);
 }
 
 TEST_F(MetadataTest, Utimensat) {
@@ -207,11 +213,13 @@ TEST_F(MetadataTest, UtimensatErrors) {
   EXPECT_THAT(utimensat(AT_FDCWD, (dir_ / "no").c_str(), times, 0), SyscallFailsWithErrno(ENOENT));
   EXPECT_THAT(utimensat(AT_FDCWD, file(), times, 1 << 30), SyscallFailsWithErrno(EINVAL));
   EXPECT_THAT(futimens(-1, times), SyscallFailsWithErrno(EBADF));
-  EXPECT_EQ(AsUser(12345, [&] {
-    CHECK_OR_DIE(utimensat(AT_FDCWD, file(), times, 0) == -1 && errno == EPERM);
-    CHECK_OR_DIE(utimensat(AT_FDCWD, file(), nullptr, 0) == -1 && errno == EACCES);
-    return 0;
-  }), 0);
+  EXPECT_EQ(AsUser(12345,
+                   [&] {
+                     CHECK_OR_DIE(utimensat(AT_FDCWD, file(), times, 0) == -1 && errno == EPERM);
+                     CHECK_OR_DIE(utimensat(AT_FDCWD, file(), nullptr, 0) == -1 && errno == EACCES);
+                     return 0;
+                   }),
+            0);
 }
 
 TEST_F(MetadataTest, UtimesAndLutimes) {
@@ -265,10 +273,12 @@ TEST_F(MetadataTest, Faccessat2) {
 TEST_F(MetadataTest, GroupAndOtherBits) {
   ASSERT_THAT(chown(file(), 0, 777), SyscallSucceeds());
   ASSERT_THAT(chmod(file(), 0604), SyscallSucceeds());
-  EXPECT_EQ(AsUser(777, [&] {  // In the group: the group's bits decide, not the others'.
-    CHECK_OR_DIE(open(file(), O_RDONLY) == -1 && errno == EACCES);
-    return 0;
-  }), 0);
+  EXPECT_EQ(AsUser(777,
+                   [&] {  // In the group: the group's bits decide, not the others'.
+                     CHECK_OR_DIE(open(file(), O_RDONLY) == -1 && errno == EACCES);
+                     return 0;
+                   }),
+            0);
   EXPECT_EQ(AsUser(778, [&] { return open(file(), O_RDONLY) >= 0 ? 0 : 1; }), 0);
 }
 

@@ -57,7 +57,7 @@ TEST_F(MmapTest, Errors) {
   EXPECT_THAT(TryMap(kPage, kRw, MAP_ANONYMOUS), SyscallFailsWithErrno(EINVAL));
   EXPECT_THAT(TryMap(kPage, kRw, MAP_PRIVATE, -1), SyscallFailsWithErrno(EBADF));
   EXPECT_THAT(TryMap(kPage, kRw, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0,
-                  reinterpret_cast<void*>(0x10000001)),
+                     reinterpret_cast<void*>(0x10000001)),
               SyscallFailsWithErrno(EINVAL));
   EXPECT_THAT(TryMap(SIZE_MAX), SyscallFailsWithErrno(ENOMEM));
   EXPECT_THAT(TryMap(1ULL << 50), SyscallFailsWithErrno(ENOMEM));
@@ -218,9 +218,10 @@ TEST_F(MmapTest, Munmap) {
   ASSERT_THAT(munmap(const_cast<char*>(p) + kPage, kPage), SyscallSucceeds());
   EXPECT_EQ(SignalOf([&] { p[kPage] = 1; }), SIGSEGV);
   EXPECT_EQ(SignalOf([&] {
-    p[0] = 1;
-    p[2 * kPage] = 1;
-  }), 0);
+              p[0] = 1;
+              p[2 * kPage] = 1;
+            }),
+            0);
   EXPECT_THAT(munmap(const_cast<char*>(p) + 1, kPage), SyscallFailsWithErrno(EINVAL));
   EXPECT_THAT(munmap(const_cast<char*>(p), 0), SyscallFailsWithErrno(EINVAL));
   EXPECT_THAT(munmap(const_cast<char*>(p) + kPage, kPage), SyscallSucceeds());

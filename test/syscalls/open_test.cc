@@ -1,10 +1,10 @@
 // open, openat, openat2, creat, close.
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <limits.h>
-#include <string.h>
 
 #include "test/util/test_util.h"
 
@@ -330,7 +330,9 @@ class Openat2Test : public OpenTest {
   Fd root_, top_, opened_;
 };
 
-TEST_F(Openat2Test, Opens) { EXPECT_THAT(Open2(top_.get(), "file", O_RDONLY, 0), SyscallSucceeds()); }
+TEST_F(Openat2Test, Opens) {
+  EXPECT_THAT(Open2(top_.get(), "file", O_RDONLY, 0), SyscallSucceeds());
+}
 
 TEST_F(Openat2Test, UnknownFlagsAreRefused) {
   EXPECT_THAT(Open2(top_.get(), "file", 1ULL << 40, 0), SyscallFailsWithErrno(EINVAL));

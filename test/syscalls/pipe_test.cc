@@ -208,7 +208,8 @@ TEST_F(PipeTest, FifoNonblockingOpens) {
 TEST_F(PipeTest, SpliceFileToPipeToFile) {
   TempDir dir;
   PutFile(dir / "in", "0123456789");
-  Fd in(open((dir / "in").c_str(), O_RDONLY)), out(open((dir / "out").c_str(), O_CREAT | O_RDWR, 0600));
+  Fd in(open((dir / "in").c_str(), O_RDONLY)),
+      out(open((dir / "out").c_str(), O_CREAT | O_RDWR, 0600));
   loff_t offset = 2;
   EXPECT_THAT(splice(in.get(), &offset, w_.get(), nullptr, 5, 0), SyscallSucceedsWithValue(5));
   EXPECT_EQ(offset, 7);

@@ -49,7 +49,10 @@ TEST(ProcTest, SelfLinks) {
   EXPECT_EQ(Link("/proc/self"), std::to_string(getpid()));
   EXPECT_EQ(Link("/proc/thread-self"),
             std::to_string(getpid()) + "/task/" + std::to_string(Raw(SYS_gettid)));
-  EXPECT_EQ(Link("/proc/self/cwd"), [] { char b[PATH_MAX]; return std::string(getcwd(b, PATH_MAX)); }());
+  EXPECT_EQ(Link("/proc/self/cwd"), [] {
+    char b[PATH_MAX];
+    return std::string(getcwd(b, PATH_MAX));
+  }());
   EXPECT_EQ(Link("/proc/self/root"), "/");
   EXPECT_NE(Link("/proc/self/exe").find("proc_test"), std::string::npos);
 }
@@ -71,7 +74,8 @@ TEST(ProcTest, Status) {
 
 TEST(ProcTest, Stat) {
   std::string s = GetFile("/proc/self/stat");
-  EXPECT_EQ(s.rfind(std::to_string(getpid()) + " (proc_test) R " + std::to_string(getppid()), 0), 0u)
+  EXPECT_EQ(s.rfind(std::to_string(getpid()) + " (proc_test) R " + std::to_string(getppid()), 0),
+            0u)
       << s;
   std::istringstream in(s.substr(s.rfind(')') + 2));
   int fields = 2;
@@ -96,7 +100,8 @@ TEST(ProcTest, CmdlineAndEnviron) {
 }
 
 TEST(ProcTest, Maps) {
-  char* p = static_cast<char*>(mmap(nullptr, 3 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  char* p =
+      static_cast<char*>(mmap(nullptr, 3 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   mprotect(p + 4096, 4096, PROT_READ | PROT_WRITE);
   std::string maps = GetFile("/proc/self/maps");
   char line[64];
@@ -269,7 +274,8 @@ TEST(DevTest, PosixSharedMemory) {
   Fd fd(shm_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, 0600));
   ASSERT_TRUE(fd.valid());
   ASSERT_THAT(ftruncate(fd.get(), 4096), SyscallSucceeds());
-  auto* p = static_cast<char*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  auto* p =
+      static_cast<char*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
   EXPECT_CHILD_OK([&] {
     Fd other(shm_open(name.c_str(), O_RDWR, 0));
     return pwrite(other.get(), "hi", 2, 0) == 2 ? 0 : 1;

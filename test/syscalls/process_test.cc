@@ -257,7 +257,9 @@ TEST(ThreadTest, ExitOfMainThreadLeavesOthers) {
 TEST(ThreadTest, ExitGroupEndsAll) {
   int status = InChild([] {
     for (int i = 0; i < 4; i++) std::thread([] { pause(); }).detach();
-    std::thread([] { for (;;) asm volatile("pause"); }).detach();
+    std::thread([] {
+      for (;;) asm volatile("pause");
+    }).detach();
     SleepMs(5);
     return 22;
   });

@@ -219,15 +219,18 @@ TEST_F(SignalTest, AlternateStack) {
   ss.ss_sp = stack;
   ss.ss_size = sizeof stack;
   ASSERT_THAT(sigaltstack(&ss, nullptr), SyscallSucceeds());
-  ScopedSigaction handler(SIGUSR1, [](int) {
-    int local;
-    where = &local;
-    sigaltstack(nullptr, &inside);
-    stack_t change = {};
-    change.ss_sp = stack;
-    change.ss_size = sizeof stack;
-    CHECK_OR_DIE(sigaltstack(&change, nullptr) == -1 && errno == EPERM);
-  }, SA_ONSTACK);
+  ScopedSigaction handler(
+      SIGUSR1,
+      [](int) {
+        int local;
+        where = &local;
+        sigaltstack(nullptr, &inside);
+        stack_t change = {};
+        change.ss_sp = stack;
+        change.ss_size = sizeof stack;
+        CHECK_OR_DIE(sigaltstack(&change, nullptr) == -1 && errno == EPERM);
+      },
+      SA_ONSTACK);
   raise(SIGUSR1);
   EXPECT_GE(where, stack);
   EXPECT_LT(where, stack + sizeof stack);

@@ -1,4 +1,5 @@
-// uname, sysinfo, getrandom, scheduling, getrusage, times, hostname, getcpu, membarrier, unknown calls.
+// uname, sysinfo, getrandom, scheduling, getrusage, times, hostname, getcpu, membarrier, unknown
+// calls.
 #include <limits.h>
 #include <sched.h>
 #include <string.h>

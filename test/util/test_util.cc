@@ -33,8 +33,8 @@ void SyscallMatcher::DescribeTo(std::ostream* os) const {
       *os << "a call that returns " << value_;
       return;
     case Want::kErrno:
-      *os << "a call that fails with errno " << value_ << " ("
-          << strerror(static_cast<int>(value_)) << ")";
+      *os << "a call that fails with errno " << value_ << " (" << strerror(static_cast<int>(value_))
+          << ")";
       return;
   }
 }

@@ -47,8 +47,8 @@ inline SyscallMatcher SyscallFailsWithErrno(int error) {
 }
 
 // For children and threads, where a failed EXPECT would be lost: says where, exits with 99.
-#define CHECK_OR_DIE(...)                                        \
-  do {                                                                 \
+#define CHECK_OR_DIE(...)                                               \
+  do {                                                                  \
     if (!(__VA_ARGS__)) ::guest::Die(__FILE__, __LINE__, #__VA_ARGS__); \
   } while (0)
 [[noreturn]] void Die(const char* file, int line, const char* what);
@@ -99,8 +99,8 @@ pid_t StartChild(const std::function<int()>& body);
 // waitpid() that retries EINTR; answers the status, dies if there is no such child.
 int WaitFor(pid_t pid);
 // Runs a body in a child and expects it to return 0.
-#define EXPECT_CHILD_OK(...)                                                          \
-  if (int child_status = ::guest::InChild(__VA_ARGS__); child_status != 0)            \
+#define EXPECT_CHILD_OK(...)                                               \
+  if (int child_status = ::guest::InChild(__VA_ARGS__); child_status != 0) \
   ADD_FAILURE() << "child: exit code " << (child_status >> 8) << ", signal " << (child_status & 127)
 
 // Blocks until `pid` sleeps (state S in /proc/PID/stat; T when `stopped`).

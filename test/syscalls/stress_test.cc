@@ -1,0 +1,224 @@
+// Many tasks at once on the same objects: what is right must stay right.
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <thread>
+
+#include "test/util/test_util.h"
+
+namespace {
+using namespace guest;
+
+template <typename F>
+void InThreads(int count, F body) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; i++) threads.emplace_back([=] { body(i); });
+  for (auto& t : threads) t.join();
+}
+
+TEST(StressTest, CreateRenameUnlinkInOneDirectory) {
+  TempDir dir;
+  InThreads(6, [&](int me) {
+    for (int i = 0; i < 100; i++) {
+      std::string a = dir / ("a" + std::to_string(me)), b = dir / ("b" + std::to_string(i % 5));
+      PutFile(a, "x");
+      CHECK_OR_DIE(rename(a.c_str(), b.c_str()) == 0);
+      if (i % 3 == 0) unlink(b.c_str());
+      struct stat st;
+      stat(b.c_str(), &st);
+    }
+  });
+}
+
+TEST(StressTest, MapAndUnmapUnderRunningThreads) {
+  InThreads(6, [](int) {
+    for (int i = 0; i < 300; i++) {
+      auto* p = static_cast<volatile char*>(
+          mmap(nullptr, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      CHECK_OR_DIE(p != MAP_FAILED);
+      for (int j = 0; j < 16; j++) {
+        CHECK_OR_DIE(p[j * 4096] == 0);
+        p[j * 4096] = static_cast<char>(j);
+      }
+      mprotect(const_cast<char*>(p), 4096, PROT_READ);
+      CHECK_OR_DIE(p[4096] == 1);
+      munmap(const_cast<char*>(p), 65536);
+    }
+  });
+}
+
+TEST(StressTest, ForkWhileThreadsWrite) {
+  std::atomic<bool> stop{false};
+  std::vector<int> data(100000, 1);
+  std::thread writer([&] {
+    for (int v = 2; !stop; v++) {
+      for (int& x : data) x = v;
+    }
+  });
+  for (int i = 0; i < 30; i++) {
+    EXPECT_CHILD_OK([&] { return data[5] > 0 && data[99999] > 0 ? 0 : 1; });
+  }
+  stop = true;
+  writer.join();
+}
+
+TEST(StressTest, ForkStorm) {
+  InThreads(4, [](int) {
+    for (int i = 0; i < 30; i++) {
+      pid_t pid = fork();
+      if (pid == 0) _exit(i);
+      int status;
+      CHECK_OR_DIE(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == i);
+    }
+  });
+}
+
+TEST(StressTest, ThreadStorm) {
+  std::atomic<int> ran{0};
+  InThreads(4, [&](int) {
+    for (int i = 0; i < 100; i++) std::thread([&] { ran++; }).join();
+  });
+  EXPECT_EQ(ran, 400);
+}
+
+TEST(StressTest, DescriptorsComeAndGo) {
+  InThreads(6, [](int) {
+    for (int i = 0; i < 500; i++) {
+      int fd = eventfd(1, EFD_NONBLOCK);
+      CHECK_OR_DIE(fd >= 0);
+      uint64_t v;
+      CHECK_OR_DIE(read(fd, &v, 8) == 8);
+      CHECK_OR_DIE(close(fd) == 0);
+    }
+  });
+}
+
+TEST(StressTest, CloseWhileAnotherReads) {
+  for (int i = 0; i < 50; i++) {
+    int p[2];
+    ASSERT_THAT(pipe(p), SyscallSucceeds());
+    std::thread reader([&] {
+      char c;
+      ssize_t n = read(p[0], &c, 1);
+      CHECK_OR_DIE(n == 0 || (n == -1 && errno == EBADF));
+    });
+    close(p[1]);
+    reader.join();
+    close(p[0]);
+  }
+}
+
+TEST(StressTest, SignalsToAllThreads) {
+  static std::atomic<int> count;
+  count = 0;
+  ScopedSigaction handler(SIGRTMIN + 3, [](int) { count++; }, SA_RESTART);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  std::vector<std::atomic<pid_t>> tids(8);
+  for (int i = 0; i < 8; i++) {
+    threads.emplace_back([&, i] {
+      tids[i] = static_cast<pid_t>(Raw(SYS_gettid));
+      volatile int x = 0;
+      while (!stop) {
+        x = x + 1;
+        if (i % 2 == 0) SleepMs(1);
+      }
+    });
+  }
+  for (auto& tid : tids) {
+    while (tid == 0) SleepMs(1);
+  }
+  for (int round = 0; round < 50; round++) {
+    for (auto& tid : tids) Raw(SYS_tgkill, getpid(), tid.load(), SIGRTMIN + 3);
+  }
+  for (int i = 0; i < 5000 && count < 400; i++) SleepMs(1);
+  stop = true;
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(count, 400);
+}
+
+TEST(StressTest, DescriptorsInFlightAreFreed) {
+  for (int i = 0; i < 200; i++) {
+    int s[2];
+    ASSERT_THAT(socketpair(AF_UNIX, SOCK_STREAM, 0, s), SyscallSucceeds());
+    // A socket sent to itself: a cycle that only garbage collection ends.
+    char control[CMSG_SPACE(sizeof(int))] = {};
+    char byte = 'x';
+    iovec v = {&byte, 1};
+    msghdr m = {};
+    m.msg_iov = &v;
+    m.msg_iovlen = 1;
+    m.msg_control = control;
+    m.msg_controllen = sizeof control;
+    cmsghdr* c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &s[0], sizeof(int));
+    ASSERT_THAT(sendmsg(s[1], &m, 0), SyscallSucceedsWithValue(1));
+    close(s[0]);
+    close(s[1]);
+  }
+}
+
+TEST(StressTest, KillWhileManyThreadsWork) {
+  for (int i = 0; i < 10; i++) {
+    pid_t child = StartChild([] {
+      InThreads(8, [](int me) {
+        for (;;) {
+          if (me % 2 == 0) {
+            Raw(SYS_getppid);
+          } else {
+            SleepMs(1);
+          }
+        }
+      });
+      return 0;
+    });
+    SleepMs(3 * i);
+    kill(child, SIGKILL);
+    EXPECT_EQ(WTERMSIG(WaitFor(child)), SIGKILL);
+  }
+}
+
+TEST(StressTest, ExecWhileManyThreadsWork) {
+  for (int i = 0; i < 10; i++) {
+    int status = InChild([&] {
+      for (int t = 0; t < 6; t++) {
+        std::thread([] {
+          for (;;) Raw(SYS_getppid);
+        }).detach();
+      }
+      SleepMs(i);
+      execl("/bin/sh", "sh", "-c", "exit 5", nullptr);
+      return 1;
+    });
+    EXPECT_EQ(WEXITSTATUS(status), 5);
+  }
+}
+
+TEST(StressTest, SharedFileMappingManyProcesses) {
+  Fd fd(memfd_create("shared", 0));
+  ASSERT_THAT(ftruncate(fd.get(), 1 << 20), SyscallSucceeds());
+  auto* p = static_cast<std::atomic<int>*>(
+      mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  std::vector<pid_t> children;
+  for (int i = 0; i < 4; i++) {
+    children.push_back(StartChild([&] {
+      for (int j = 0; j < 10000; j++) p[(j % 256) * 1024]++;
+      return 0;
+    }));
+  }
+  for (pid_t pid : children) EXPECT_EQ(WaitFor(pid), 0);
+  int total = 0;
+  for (int j = 0; j < 256; j++) total += p[j * 1024];
+  EXPECT_EQ(total, 40000);
+  munmap(p, 1 << 20);
+}
+
+}  // namespace
