@@ -10,7 +10,7 @@ def target_direction():
     present = [name for name in tree.PRODUCT
                if any(p.startswith(name + "/") and p.endswith("BUILD.bazel")
                       for p in tree.tracked())]
-    parts = [f'attr(visibility, "//visibility:public", //{name}/...)' for name in present]
+    parts = [f'attr(visibility, "//visibility:public", kind("cc_.*", //{name}/...))' for name in present]
     for index, name in enumerate(present[:-1]):
         right = " + ".join(f"//{other}/..." for other in present[index + 1:])
         parts.append(f"(deps(//{name}/...) intersect ({right}))")
