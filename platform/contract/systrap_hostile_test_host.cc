@@ -131,6 +131,7 @@ TEST_F(HostileTest, AllowedCallsTakeNoOtherArguments) {
   auto as = NewSpace();
   auto context = NewContext();
   const uint64_t futex = STUB_BLOB + GATE_OFFSET + GATE_STRIDE * GATE_GUEST_FUTEX;
+  const uint64_t mask = STUB_BLOB + GATE_OFFSET + GATE_STRIDE * GATE_START_MASK;
   const uint64_t clock = STUB_BLOB + GATE_OFFSET + GATE_STRIDE * GATE_GUEST_CLOCK;
   struct {
     uint64_t pc, number, a, b;
@@ -148,6 +149,11 @@ TEST_F(HostileTest, AllowedCallsTakeNoOtherArguments) {
       {clock, SYS_clock_gettime, 0, kData},
       {clock, SYS_clock_gettime, 0xfffffffffffffffe, kData},
       {clock, SYS_futex, STUB_SLOTS, 0},
+      {mask, SYS_rt_sigprocmask, 2, kData},
+      {mask, SYS_rt_sigprocmask, 0, STUB_BLOB + NO_SIGNALS_OFFSET},
+      {mask, SYS_rt_sigprocmask, 2, STUB_BLOB},
+      {mask, SYS_rt_sigprocmask, 2, 0},
+      {mask, SYS_rt_sigaction, 2, STUB_BLOB + NO_SIGNALS_OFFSET},
   };
   for (const auto& call : calls) {
     arch::Registers regs = At(guest_syscalls);

@@ -39,6 +39,9 @@ gate_\name:
   gate start_seccomp, GATE_START_SECCOMP, "jmp start_seccomp_done"
   gate guest_futex, GATE_GUEST_FUTEX, "ret"
   gate guest_clock, GATE_GUEST_CLOCK, "ret"
+  .org NO_SIGNALS_OFFSET
+no_signals:
+  .quad 0
 
   .text
 
@@ -192,23 +195,16 @@ control_done:
   jmp gate_control_wake
 
 // A new guest thread, rsp = its ThreadCtx. Until the second filter holds it still has the control
-// thread's rights, so nothing here is read from where the guest could write but the address of the
-// signal stack, which steers no call but the guest's own signals.
+// thread's rights, so signals stay blocked (their handlers use memory that the guest can write) and
+// nothing here is read from there but the address of the signal stack and of the first stack, which
+// steer no call but the guest's own signals.
 thread_start:
+  movq %rsp, %rbx
   movl $NR_sigaltstack, %eax
-  leaq CTX_ALTSTACK(%rsp), %rdi
+  leaq CTX_ALTSTACK(%rbx), %rdi
   xorl %esi, %esi
   jmp gate_start_altstack
 start_altstack_done:
-  testq %rax, %rax
-  jnz 9f
-  movl $NR_rt_sigprocmask, %eax
-  movl $2, %edi                 // SIG_SETMASK
-  leaq no_signals(%rip), %rsi
-  xorl %edx, %edx
-  movl $8, %r10d
-  jmp gate_start_mask
-start_mask_done:
   testq %rax, %rax
   jnz 9f
   movl $NR_seccomp, %eax
@@ -219,8 +215,18 @@ start_mask_done:
 start_seccomp_done:
   testq %rax, %rax
   jnz 9f
-  movq %rsp, %rdi
-  movq CTX_START_SP(%rdi), %rsp
+  // On its stack before the first signal, whose frame must not fall on the initial FPU state.
+  movq CTX_START_SP(%rbx), %rsp
+  movl $NR_rt_sigprocmask, %eax
+  movl $2, %edi                 // SIG_SETMASK
+  leaq no_signals(%rip), %rsi
+  xorl %edx, %edx
+  movl $8, %r10d
+  jmp gate_start_mask
+start_mask_done:
+  testq %rax, %rax
+  jnz 9f
+  movq %rbx, %rdi
   xorl %ebp, %ebp
   jmp wait_for_sentry
 9:
@@ -320,10 +326,5 @@ resume_stub:
   .globl no_restorer
 no_restorer:
   ud2
-
-  .section .rodata
-  .balign 8
-no_signals:
-  .quad 0
 
   .section .note.GNU-stack, "", @progbits

@@ -49,6 +49,8 @@
 #define GATE_GUEST_FUTEX 7
 #define GATE_GUEST_CLOCK 8
 #define GATE_COUNT 9
+// An empty signal set, the only one that a guest thread may set.
+#define NO_SIGNALS_OFFSET (GATE_OFFSET + GATE_STRIDE * GATE_COUNT)
 #define GATE_IP(slot) (STUB_PRIVATE_LO + GATE_OFFSET + GATE_STRIDE * (slot) + 2)
 // CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM
 #define STUB_CLONE_FLAGS 0x50f00
