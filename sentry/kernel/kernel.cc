@@ -116,7 +116,7 @@ ErrnoOr<Ref<ThreadGroup>> Kernel::CreateProcess(ProcessArgs args) {
   if (args.new_pid_namespace) ns = MakeRef<PidNamespace>(ns, task->creds_->user_ns);
   task->pid_ns_ = std::move(ns);
   group->state().listener = args.listener;
-  TRY(TaskBuilder::LinkFirst(*task));
+  TRY(TaskBuilder::LinkFirst(*task, args.mortal_init));
   if (auto* terminal = dynamic_cast<TerminalFile*>(args.controlling_tty.get())) {
     Ref<Session> session = group->session();
     session->SetTty(terminal->terminal());
@@ -126,7 +126,7 @@ ErrnoOr<Ref<ThreadGroup>> Kernel::CreateProcess(ProcessArgs args) {
   return group;
 }
 
-Status TaskBuilder::LinkFirst(Task& t) {
+Status TaskBuilder::LinkFirst(Task& t, bool mortal_init) {
   TaskTree& tree = t.kernel().tree();
   MutexLock l(tree.mu);
   if (tree.shutting_down) return Errno::kAgain;
@@ -138,7 +138,7 @@ Status TaskBuilder::LinkFirst(Task& t) {
   PidNamespace& ns = t.pid_ns();
   if (ns.init == nullptr) {
     ns.init = &g;
-    s.unkillable = true;
+    s.unkillable = !mortal_init;
   }
   Enlist(tree, t);
   JobControl::NewSession(tree, g, t);

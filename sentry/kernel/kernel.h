@@ -53,6 +53,8 @@ struct ProcessArgs {
   Ref<File> controlling_tty;         // null: none
   ExitListener* listener = nullptr;  // outlives the process
   bool new_pid_namespace = false;    // it becomes pid 1 of a new one
+  // As init of its pid namespace it still dies of unhandled signals (runsc do), unlike Linux's.
+  bool mortal_init = false;
 };
 
 // The sentry's kernel: the process tree and what all processes share. One a sandbox.

@@ -49,6 +49,7 @@ class PidNamespace : public RefCounted {
   const std::map<Tid, Entry>& ids() const { return ids_; }
   ThreadGroup* init = nullptr;    // reaper; null before the first process and after the last
   bool closed = false;            // init exits: no new ids
+  Task* closer = nullptr;         // init's last thread, waiting for the others to go
   size_t tasks = 0;               // living or zombie, descendants' included
   Tid last() const { return last_; }
 

@@ -151,7 +151,7 @@ void SignalDelivery::WaitWhileStopped(Task& t) {
     {
       MutexLock l(s.mu);
       if (!ts.stopping || t.exiting()) {
-        ts.stopped = false;
+        ts.stopped = ts.stopping = false;
         break;
       }
       ts.run_state.store('T', std::memory_order_relaxed);

@@ -14,7 +14,6 @@ struct SendOptions {
   Task* target = nullptr;            // null: the process
   bool forced = false;               // by the kernel or an ancestor pid namespace
   bool check_limit = false;          // EAGAIN at RLIMIT_SIGPENDING (not for kill(2))
-  Ref<UserAccount> account;          // charged while queued
   Ref<SignalSource> source;          // queued even if the same signal is pending
   bool* queued = nullptr;            // set to true if it was queued
 };

@@ -64,14 +64,14 @@ void Continue(GroupState& s) ABSL_EXCLUSIVE_LOCKS_REQUIRED(s.mu) {
 
 // Rules of __send_signal_locked for a full queue: kill(2) and the kernel still mark the signal.
 Status Enqueue(PendingSignals& queue, GroupState& s, const SignalInfo& info,
-               const SendOptions& options) {
+               const Ref<UserAccount>& account, const SendOptions& options) {
   Signal sig(info.signo);
-  bool over = options.account && options.account->pending_signals.load(std::memory_order_relaxed) >=
-                                     s.soft[RLIMIT_SIGPENDING].load(std::memory_order_relaxed);
+  bool over = account->pending_signals.load(std::memory_order_relaxed) >=
+              s.soft[RLIMIT_SIGPENDING].load(std::memory_order_relaxed);
   // Legacy signals from kill(2) and the kernel are queued past the limit.
   bool exempt = sig.value < 32 && (info.code >= 0 || info.code == abi::kSiTkill);
   if (!over || exempt || options.source) {
-    bool added = queue.Add(info, options.account, options.source);
+    bool added = queue.Add(info, account, options.source);
     if (options.queued != nullptr) *options.queued = added;
     return Ok();
   }
@@ -103,7 +103,7 @@ Status SignalDelivery::SendLocked(ThreadGroup& g, GroupState& s, const SignalInf
   }
   PendingSignals& queue = options.target != nullptr ? options.target->state().pending : s.pending;
   if (sig.value < 32 && !options.source && queue.set().Has(sig)) return Ok();
-  TRY(Enqueue(queue, s, info, options));
+  TRY(Enqueue(queue, s, info, first->state().account, options));
   if (Wants(*first, sig)) {
     Nudge(*first, sig);
     return Ok();
@@ -122,10 +122,8 @@ Status SignalDelivery::Send(ThreadGroup& g, const SignalInfo& info, SendOptions 
   if (sender == nullptr || info.code == abi::kSiKernel || info.code > 0) {
     options.forced = true;
   } else {
-    Ref<Task> leader = g.leader();
-    if (leader && sender->TidIn(leader->pid_ns()) == 0) options.forced = true;
+    if (sender->TidIn(*g.state().pid_ns) == 0) options.forced = true;
   }
-  if (!options.account && sender != nullptr) options.account = sender->state().account;
   Status result;
   {
     GroupState& s = g.state();

@@ -49,7 +49,7 @@ class TaskBuilder {
   static void CopyThreadState(Task& parent, Task& child, const CloneRequest& r);
   static Ref<ThreadGroup> MakeGroup(Task& parent, Parts& parts);
   // Makes `t` the first task of a process that nobody cloned.
-  static Status LinkFirst(Task& t);
+  static Status LinkFirst(Task& t, bool mortal_init);
   // Names the group after `leader`, which has its ids.
   static void SetLeader(ThreadGroup& g, Task& leader);
   static Status Link(Task& parent, Task& child, const CloneRequest& r);

@@ -64,7 +64,7 @@ void TaskExit::ReleaseIds(TaskTree& tree, Task& t) {
     ns->At(id).task = nullptr;
     ns->ReleaseIfFree(id);
     --ns->tasks;
-    if (ns->closed && ns->init != nullptr) ns->init->state().leader->blocker().Wake();
+    if (ns->closer != nullptr) ns->closer->blocker().Wake();
   }
 }
 
@@ -100,6 +100,7 @@ void TaskExit::CloseNamespace(Task& t) {
     MutexLock l(tree.mu);
     if (ns.init != &g) return;
     ns.closed = true;
+    ns.closer = &t;
     for (const auto& [id, entry] : ns.ids()) {
       if (entry.task != nullptr && &entry.task->group() != &g) others.emplace_back(&entry.task->group());
     }
@@ -122,9 +123,11 @@ void TaskExit::CloseNamespace(Task& t) {
       // Other threads of ours may still be on their way out.
       if (g.state().leader.get() != &t) --left;
     }
-    if (left <= 1) return;
+    if (left <= 1) break;
     t.blocker().Wait(Blocker::kForever);
   }
+  MutexLock l(tree.mu);
+  ns.closer = nullptr;
 }
 
 // Everything the task holds, on its own thread, without locks.
@@ -330,6 +333,7 @@ void TaskExit::Reap(TaskTree& tree, ThreadGroup& g, Garbage& garbage) {
   JobControl::Join(tree, g, nullptr);
   s.leader->state().run_state.store('X', std::memory_order_relaxed);
   ReleaseIds(tree, *s.leader);
+  garbage.objects.push_back(std::move(s.leader));
   if (s.parent == nullptr) return;
   GroupState& p = s.parent->state();
   p.dead_children.Add(s.dead_threads);
