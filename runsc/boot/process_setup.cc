@@ -37,7 +37,7 @@ ErrnoOr<std::string> ReadGuestFile(const std::string& path, FsContext& fs,
   std::string out;
   char buffer[4096];
   while (out.size() < kMaxDatabase) {
-    UserOut dst = UserOut::FromKernel(buffer, sizeof(buffer));
+    UserOut dst(buffer, sizeof(buffer));
     size_t n = TRY(file->ReadAt(io, dst, out.size()));
     if (n == 0) return out;
     out.append(buffer, n);
@@ -154,24 +154,18 @@ HostStatus ResolveUser(const std::string& name, FsContext& fs, const Ref<Credent
 
 HostOr<Ref<FdTable>> MakeFdTable(const ProcessConfig& process, std::array<Fd, 3> stdio,
                                  const Ref<Credentials>& creds, Ref<File>* tty) {
+  ErrnoOr<std::array<Ref<File>, 3>> files = host_fs::NewStdio(std::move(stdio), creds);
+  if (!files.ok()) {
+    return TextError("cannot use a descriptor given to the container: %s",
+                     ErrnoName(files.error()));
+  }
   Ref<FdTable> table = FdTable::New();
-  Ref<File> terminal;
   for (int i = 0; i < 3; ++i) {
-    Ref<File> file;
-    if (process.terminal && terminal && host_fs::IsSameTerminal(*terminal, stdio[i].get())) {
-      file = terminal;
-    } else {
-      ErrnoOr<Ref<File>> made = host_fs::NewFile(std::move(stdio[i]), creds);
-      if (!made.ok()) {
-        return TextError("descriptor %d given to the container: %s", i, ErrnoName(made.error()));
-      }
-      file = std::move(*made);
-      if (process.terminal && !terminal && host_fs::IsTerminal(*file)) terminal = file;
-    }
+    Ref<File>& file = (*files)[static_cast<size_t>(i)];
+    if (process.terminal && !*tty && host_fs::IsTerminal(*file)) *tty = file;
     ErrnoOr<FdNum> placed = table->Install(std::move(file), false, 3, i);
     if (!placed.ok()) return TextError("cannot install descriptor %d", i);
   }
-  *tty = std::move(terminal);
   return table;
 }
 
