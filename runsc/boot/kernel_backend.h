@@ -10,6 +10,7 @@
 #include "platform/memory/memory_file.h"
 #include "runsc/boot/backend.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespaces.h"
 #include "sentry/vfs/vfs.h"
 #include "syscalls/table/server.h"
 

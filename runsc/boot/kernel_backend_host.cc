@@ -96,7 +96,7 @@ HostOr<control::BootReply> KernelBackend::Boot(const control::BootRequest& reque
   kernel.total_memory = request.total_memory;
   kernel_ = Kernel::Create(kernel);
   if (kernel_ == nullptr) return TextError("cannot create the kernel");
-  RegisterDevices();
+  RegisterDevices(*kernel_);
   TRY(SetUpTrace(request));
   if (request.seccomp) {
     TRY(filters::Install(filters::SentryRules(choice.factory->name), {request.trap_violations}));

@@ -1,6 +1,7 @@
 #include "runsc/boot/platforms.h"
 
 #include "platform/ptrace/ptrace.h"
+#include "platform/systrap/systrap.h"
 
 namespace runsc::boot {
 namespace {
@@ -12,6 +13,7 @@ struct Row {
 };
 // In order of preference for "auto". The only place that names concrete platforms.
 constexpr Row kPlatforms[] = {
+    {platform::SystrapFactory},
     {platform::PtraceFactory},
 };
 

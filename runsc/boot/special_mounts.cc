@@ -1,54 +1,13 @@
 #include "runsc/boot/special_mounts.h"
 
-#include <sys/stat.h>
-
 #include <charconv>
 #include <string_view>
 
-#include "sentry/fs/tmpfs/tmpfs.h"
+#include "sentry/fs/dev/dev.h"
 #include "sentry/fs/tty/devpts.h"
 
 namespace runsc::boot {
 namespace {
-
-struct Node {
-  const char* name;
-  uint32_t mode;
-  DeviceId dev;
-};
-// The devices every container has (OCI config-linux, "Default Devices").
-constexpr Node kNodes[] = {
-    {"null", S_IFCHR | 0666, {1, 3}},   {"zero", S_IFCHR | 0666, {1, 5}},
-    {"full", S_IFCHR | 0666, {1, 7}},   {"random", S_IFCHR | 0666, {1, 8}},
-    {"urandom", S_IFCHR | 0666, {1, 9}}, {"tty", S_IFCHR | 0666, {5, 0}},
-};
-
-struct Link {
-  const char* name;
-  const char* target;
-};
-constexpr Link kLinks[] = {
-    {"ptmx", "pts/ptmx"},          {"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
-};
-
-HostOr<Ref<Filesystem>> NewDev(Kernel& kernel, const Ref<Credentials>& root) {
-  Ref<Tmpfs> fs = Tmpfs::New(kernel.memory(), {.mode = 0755}, "tmpfs");
-  Ref<Inode> dir = fs->root();
-  OpContext op{*root, nullptr};
-  for (const Node& node : kNodes) {
-    ErrnoOr<Ref<Inode>> made = TmpfsAddDevice(*dir, node.name, node.mode, node.dev);
-    if (!made.ok()) return TextError("cannot make /dev/%s: %s", node.name, ErrnoName(made.error()));
-  }
-  for (const Link& link : kLinks) {
-    ErrnoOr<Ref<Inode>> made = dir->Symlink(op, link.name, link.target);
-    if (!made.ok()) return TextError("cannot make /dev/%s: %s", link.name, ErrnoName(made.error()));
-  }
-  for (const char* name : {"pts", "shm", "mqueue"}) {
-    ErrnoOr<Ref<Inode>> made = dir->Mkdir(op, name, 0755);
-    if (!made.ok()) return TextError("cannot make /dev/%s: %s", name, ErrnoName(made.error()));
-  }
-  return Ref<Filesystem>(std::move(fs));
-}
 
 // devpts(5): "mode=0620,gid=5,ptmxmode=0666,newinstance".
 HostOr<Ref<Filesystem>> NewDevpts(const MountConfig& m) {
@@ -78,12 +37,19 @@ HostOr<Ref<Filesystem>> NewDevpts(const MountConfig& m) {
 HostOr<Ref<Filesystem>> NewSpecialFilesystem(const MountConfig& mount, Kernel& kernel,
                                              const Ref<Credentials>& root) {
   switch (mount.kind) {
-    case MountKind::kDev: return NewDev(kernel, root);
+    case MountKind::kDev: {
+      ErrnoOr<Ref<Filesystem>> fs = NewDevFilesystem(kernel.memory());
+      if (!fs.ok()) return TextError("cannot make /dev: %s", ErrnoName(fs.error()));
+      return std::move(*fs);
+    }
     case MountKind::kDevpts: return NewDevpts(mount);
     default: return Ref<Filesystem>();
   }
 }
 
-void RegisterDevices() { RegisterTerminals(); }
+void RegisterDevices(Kernel& kernel) {
+  RegisterMemoryDevices(kernel.memory());
+  RegisterTerminals();
+}
 
 }  // namespace runsc::boot

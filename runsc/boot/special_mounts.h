@@ -14,7 +14,7 @@ namespace runsc::boot {
 HostOr<Ref<Filesystem>> NewSpecialFilesystem(const MountConfig& mount, Kernel& kernel,
                                              const Ref<Credentials>& root);
 // Devices and whatever else must be registered before the first open. Once.
-void RegisterDevices();
+void RegisterDevices(Kernel& kernel);
 
 }  // namespace runsc::boot
 
