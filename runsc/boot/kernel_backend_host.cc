@@ -15,6 +15,7 @@
 #include "runsc/boot/special_mounts.h"
 #include "runsc/filters/filters.h"
 #include "sentry/loader/loader.h"
+#include "sentry/usermem/usermem.h"
 #include "syscalls/table/table.h"
 #include "syscalls/trace/trace.h"
 
@@ -85,7 +86,11 @@ HostOr<control::BootReply> KernelBackend::Boot(const control::BootRequest& reque
                      ErrnoName(platform.error()));
   }
   platform_ = std::move(*platform);
-  loader_ = NewLoader(*memory_, *platform_);
+  InstallFaultHandler();
+  ErrnoOr<std::unique_ptr<Loader>> loader =
+      Loader::Create(*platform_, *memory_, static_cast<uint32_t>(request.cpus));
+  if (!loader.ok()) return TextError("cannot create the loader: %s", ErrnoName(loader.error()));
+  loader_ = std::move(*loader);
   KernelOptions kernel;
   kernel.platform = platform_.get();
   kernel.memory = memory_.get();

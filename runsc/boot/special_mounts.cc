@@ -4,7 +4,13 @@
 #include <string_view>
 
 #include "sentry/fs/dev/dev.h"
+#include "sentry/fs/pipe/pipe.h"
+#include "sentry/fs/proc/proc_fs.h"
+#include "sentry/fs/sys/sys_fs.h"
+#include "sentry/fs/tmpfs/tmpfs.h"
 #include "sentry/fs/tty/devpts.h"
+#include "sentry/kernel/task.h"
+#include "sentry/vfs/filesystem_types.h"
 
 namespace runsc::boot {
 namespace {
@@ -32,6 +38,17 @@ HostOr<Ref<Filesystem>> NewDevpts(const MountConfig& m) {
   return Ref<Filesystem>(Devpts::New(options));
 }
 
+// mount(2) by the guest.
+ErrnoOr<Ref<Filesystem>> MountProc(const OpContext& op, std::string_view, std::string_view options) {
+  if (!options.empty()) return Errno::kInval;
+  return Ref<Filesystem>(ProcFs::New(op.task->kernel(), Ref<PidNamespace>(&op.task->pid_ns())));
+}
+
+ErrnoOr<Ref<Filesystem>> MountSysfs(const OpContext& op, std::string_view, std::string_view options) {
+  if (!options.empty()) return Errno::kInval;
+  return NewSysfs(op.task->kernel().options().cpus);
+}
+
 }  // namespace
 
 HostOr<Ref<Filesystem>> NewSpecialFilesystem(const MountConfig& mount, Kernel& kernel,
@@ -43,12 +60,20 @@ HostOr<Ref<Filesystem>> NewSpecialFilesystem(const MountConfig& mount, Kernel& k
       return std::move(*fs);
     }
     case MountKind::kDevpts: return NewDevpts(mount);
+    case MountKind::kProc: {
+      return Ref<Filesystem>(ProcFs::New(kernel, kernel.root_pid_namespace()));
+    }
+    case MountKind::kSysfs: return NewSysfs(kernel.options().cpus);
     default: return Ref<Filesystem>();
   }
 }
 
 void RegisterDevices(Kernel& kernel) {
   RegisterMemoryDevices(kernel.memory());
+  RegisterTmpfs(kernel.memory(), kernel.options().total_memory);
+  RegisterFilesystemType("proc", MountProc);
+  RegisterFilesystemType("sysfs", MountSysfs);
+  RegisterFifos();
   RegisterTerminals();
 }
 

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -131,6 +132,28 @@ HostOr<sandbox::Gofer> StartGofer(const LaunchOptions& options, const spec::Plan
   return sandbox::StartGofer(g);
 }
 
+// A description of our own of a pipe or device, which may be non-blocking without changing the one
+// that other processes share. What cannot be opened again goes as it is.
+Fd OwnDescription(int fd) {
+  struct stat st{};
+  int flags = fcntl(fd, F_GETFL);
+  bool possible = flags >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+  Fd own;
+  if (possible) {
+    std::string path = StrPrintf("/proc/self/fd/%d", fd);
+    own.Reset(open(path.c_str(), (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  }
+  if (!own.ok()) own.Reset(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  return own;
+}
+
+HostStatus CreateInSentry(const LaunchOptions& options, const spec::Plan& plan, Launched& l) {
+  Fd stdio[3] = {OwnDescription(options.stdio[0]), OwnDescription(options.stdio[1]),
+                 OwnDescription(options.stdio[2])};
+  const int fds[] = {stdio[0].get(), stdio[1].get(), stdio[2].get(), l.gofer.connection.get()};
+  return l.sandbox.client.Create(plan.config, fds);
+}
+
 HostStatus FinishBoot(control::Client& client, uint32_t sequence) {
   while (true) {
     std::optional<std::string> bytes = TRY(client.TryFinish(sequence));
@@ -199,11 +222,7 @@ HostOr<Launched> Launch(const LaunchOptions& options) {
   LogPhase("gofer");
   if (done.ok()) done = FinishBoot(l.sandbox.client, *boot);
   LogPhase("boot");
-  if (done.ok()) {
-    const int fds[] = {options.stdio[0], options.stdio[1], options.stdio[2],
-                       l.gofer.connection.get()};
-    done = l.sandbox.client.Create(plan.config, fds);
-  }
+  if (done.ok()) done = CreateInSentry(options, plan, l);
   l.gofer.connection.Reset();
   LogPhase("create");
   if (done.ok()) return l;

@@ -17,6 +17,10 @@ constexpr uint32_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGH
                                   CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
                                   CLONE_CHILD_CLEARTID;
 
+// TCGETS2 and TCSETS2; the headers that have them clash with <termios.h>.
+constexpr uint32_t kTcgets2 = 0x802c542a;
+constexpr uint32_t kTcsets2 = 0x402c542b;
+
 // What every sentry does, whatever the platform.
 constexpr Rule kCommon[] = {
     // --- Memory: its own heap and stacks, guest memory, gofer rings. Never executable. ---
@@ -111,6 +115,8 @@ constexpr Rule kCommon[] = {
     {SYS_ioctl, "terminal settings", {Is(1, TCSETS)}},
     {SYS_ioctl, "terminal settings", {Is(1, TCSETSW)}},
     {SYS_ioctl, "terminal settings", {Is(1, TCSETSF)}},
+    {SYS_ioctl, "terminal settings with speeds", {Is(1, kTcgets2)}},
+    {SYS_ioctl, "terminal settings with speeds", {Is(1, kTcsets2)}},
     {SYS_ioctl, "terminal size", {Is(1, TIOCGWINSZ)}},
     {SYS_ioctl, "terminal size", {Is(1, TIOCSWINSZ)}},
     {SYS_ioctl, "bytes waiting in stdin", {Is(1, FIONREAD)}},
