@@ -118,7 +118,8 @@ ErrnoOr<Found> OpenChild(const Node& parent, const char* name) {
   Fd fd(static_cast<int>(OpenAt2(parent.fd(), name, O_PATH)));
   if (!fd.ok()) return LastError();
   Attr attr = TRY(StatAt(fd.get(), ""));
-  if (attr.dev != parent.dev() && IsKernelFileSystem(fd.get())) return Errno::kAcces;
+  // As if nothing were there: an overlay can then put a mount point of its own in its place.
+  if (attr.dev != parent.dev() && IsKernelFileSystem(fd.get())) return Errno::kNoent;
   return Found{std::move(fd), attr};
 }
 
