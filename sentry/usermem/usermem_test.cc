@@ -91,8 +91,8 @@ TEST_F(SafeCopyTest, StopsAtTheFault) {
   EXPECT_EQ(SafeCopy(in.data(), map_ + kPageSize, 8), 0u);
   EXPECT_EQ(SafeCopy(map_ + kPageSize, in.data(), 4), 0u);
   EXPECT_EQ(SafeZero(map_ + kPageSize - 10, 100), 10u);
-  char* nowhere = nullptr;
-  EXPECT_EQ(SafeCopy(nowhere + 64, in.data(), 100), 0u);
+  char* nowhere = reinterpret_cast<char*>(64);
+  EXPECT_EQ(SafeCopy(nowhere, in.data(), 100), 0u);
 }
 
 TEST_F(SafeCopyTest, AtomicsReportFaults) {
