@@ -54,12 +54,25 @@ ErrnoOr<Ref<Inode>> GoferInode::Lookup(std::string_view name) {
   }
   Ref<GoferNode> node = TRY(Node());
   gofer::Client& client = gofer_fs().client();
-  gofer::Walked w = TRY(client.WalkOne(node->id(), name));
+  ErrnoOr<gofer::Walked> walked = client.WalkOne(node->id(), name);
+  if (!walked.ok()) {
+    if (walked.error() == Errno::kNoent) NoteAbsent();
+    return walked.error();
+  }
+  gofer::Walked& w = *walked;
   // Directories will be walked through; the nodes of others are seldom needed.
   Ref<GoferNode> child = MakeRef<GoferNode>(client, w.node);
   if (!S_ISDIR(w.attr.mode)) child.reset();
   return Ref<Inode>(gofer_fs().Find(w.attr, Ref<GoferInode>(this), name, std::move(child),
                                     std::move(w.link)));
+}
+
+// Searches that go through many directories ask for names that most of them lack: a few of those,
+// and the directory is listed, to answer the rest by itself.
+void GoferInode::NoteAbsent() {
+  constexpr uint32_t kEnough = 4;
+  if (!gofer_fs().exclusive() || ++absent_ != kEnough) return;
+  (void)GetListing().ok();
 }
 
 bool GoferInode::StillValid(std::string_view name, Inode* inode) {
@@ -198,8 +211,11 @@ ErrnoOr<Ref<Inode>> GoferInode::Mknod(const OpContext& ctx, std::string_view nam
   InitialOwnership owner = TRY(InitialOwner(ctx, *this, mode));
   Ref<GoferNode> node = TRY(Node());
   uint32_t full = (owner.mode & 07777) | (mode & S_IFMT);
-  return AddChild(name,
-                  TRY(gofer_fs().client().Mknod(node->id(), name, full, owner.uid, owner.gid)));
+  gofer::Walked made =
+      TRY(gofer_fs().client().Mknod(node->id(), name, full, owner.uid, owner.gid));
+  Ref<Inode> inode = TRY(AddChild(name, std::move(made)));
+  if (S_ISSOCK(full)) gofer_fs().KeepSocket(Ref<GoferInode>(&AsGofer(*inode)));
+  return inode;
 }
 
 ErrnoOr<Ref<Inode>> GoferInode::Symlink(const OpContext& ctx, std::string_view name,

@@ -31,8 +31,10 @@ Ref<Inode> GoferFs::root() {
 
 void GoferFs::OnLastUnmount() {
   Ref<GoferInode> root;
+  std::unordered_map<Key, Ref<GoferInode>, KeyHash> sockets;
   MutexLock l(mu_);
   root = std::move(root_);
+  sockets.swap(sockets_);
 }
 
 ErrnoOr<FsStat> GoferFs::StatFs() {
@@ -95,8 +97,20 @@ Ref<GoferInode> GoferFs::Find(const gofer::Attr& attr, Ref<GoferInode> parent,
   return inode;
 }
 
-void GoferFs::Forget(GoferInode* inode) {
+void GoferFs::KeepSocket(Ref<GoferInode> inode) {
   MutexLock l(mu_);
+  Key key{inode->dev_, inode->ino_};
+  sockets_[key] = std::move(inode);
+}
+
+void GoferFs::Forget(GoferInode* inode) {
+  Ref<GoferInode> socket;
+  MutexLock l(mu_);
+  auto kept = sockets_.find({inode->dev_, inode->ino_});
+  if (kept != sockets_.end() && kept->second == inode) {
+    socket = std::move(kept->second);
+    sockets_.erase(kept);
+  }
   auto it = inodes_.find({inode->dev_, inode->ino_});
   if (it != inodes_.end() && it->second == inode) inodes_.erase(it);
 }

@@ -80,6 +80,8 @@ class GoferFs final : public Filesystem {
   void Forget(GoferInode* inode);
   void NoteNode(GoferInode* inode);
   void NoteIdleFile(GoferInode* inode);
+  // A socket node that a guest bound lives in its inode only: kept until its name is gone.
+  void KeepSocket(Ref<GoferInode> inode);
   // Takes the oldest nodes and descriptors back. No locks held.
   void Trim();
   void TrimQueue(std::deque<Key>& queue, size_t limit, std::vector<Ref<GoferInode>>* out)
@@ -98,6 +100,7 @@ class GoferFs final : public Filesystem {
   // Host devices seen; their position tells inode numbers of different ones apart.
   std::vector<uint64_t> devices_ ABSL_GUARDED_BY(mu_);
   Ref<GoferInode> root_ ABSL_GUARDED_BY(mu_);
+  std::unordered_map<Key, Ref<GoferInode>, KeyHash> sockets_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace runsc

@@ -88,6 +88,7 @@ class GoferInode final : public Inode {
   ErrnoOr<Ref<GoferNode>> Node();
   // Makes sure that the inode can be reached after its name is gone.
   void PinNode();
+  void NoteAbsent();
   ErrnoOr<std::vector<gofer::Entry>> FetchEntries(bool attrs);
   // The listing to show: the cached one, or a fresh one in shared mode.
   ErrnoOr<std::shared_ptr<Listing>> GetListing();
@@ -119,6 +120,7 @@ class GoferInode final : public Inode {
   const Ref<GoferData> data_;  // regular files
   std::atomic<bool> dirty_{false};
   std::atomic<uint32_t> open_files_{0};
+  std::atomic<uint32_t> absent_{0};  // lookups that the gofer answered with ENOENT
 
   Mutex<LockRank::kInode> mu_;
   gofer::Attr attr_ ABSL_GUARDED_BY(mu_);

@@ -178,6 +178,16 @@ TEST_F(GoferFsTest, LargeDirectories) {
   EXPECT_EQ(List("/").size(), 1000u);
 }
 
+TEST_F(GoferFsTest, AbsentNamesAreAnsweredFromTheListing) {
+  HostWrite("there", "x");
+  Start();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(StatError("/no" + std::to_string(i)), Errno::kNoent);
+  server_->Kill();
+  server_->Wait();
+  EXPECT_EQ(StatError("/no11"), Errno::kNoent);  // without asking
+  EXPECT_EQ(StatError("/there"), Errno::kIo);
+}
+
 TEST_F(GoferFsTest, NodesAreTakenBackAndFoundAgain) {
   Start();
   std::string path;

@@ -124,7 +124,10 @@ ErrnoOr<Ref<Inode>> OverlayInode::Mkdir(const OpContext& ctx, std::string_view n
 
 ErrnoOr<Ref<Inode>> OverlayInode::Mknod(const OpContext& ctx, std::string_view name, uint32_t mode,
                                         DeviceId dev) {
-  return Add(name, [&](Inode& up) { return up.Mknod(ctx, name, mode, dev); });
+  Ref<Inode> made =
+      TRY(Add(name, [&](Inode& up) { return up.Mknod(ctx, name, mode, dev); }));
+  if (S_ISSOCK(mode)) overlay().KeepSocket(Ref<OverlayInode>(&AsOverlay(*made)));
+  return made;
 }
 
 ErrnoOr<Ref<Inode>> OverlayInode::Symlink(const OpContext& ctx, std::string_view name,
@@ -176,6 +179,7 @@ void OverlayInode::NameRemoved(const OverlayInode& dir, std::string_view name, b
   if (static_cast<int64_t>(links) + overlay().ExtraLinks(upper_ino()) > 0) return;
   gone_ = true;
   overlay().ForgetOrigin(upper_ino());
+  overlay().DropSocket(this);  // its caller still refers to it
 }
 
 Status OverlayInode::Remove(const OpContext& ctx, std::string_view name, OverlayInode& target) {

@@ -76,8 +76,10 @@ void OverlayFs::OnLastUnmount() {
   Ref<OverlayInode> root;
   std::unordered_map<uint64_t, Origin> origins;
   std::unordered_map<uint64_t, Ref<Inode>> linked;
+  std::unordered_map<const OverlayInode*, Ref<OverlayInode>> sockets;
   {
     MutexLock l(mu_);
+    sockets.swap(sockets_);
     root = std::move(root_);
     origins.swap(origins_);
     linked.swap(linked_);
@@ -137,6 +139,21 @@ void OverlayFs::Forget(OverlayInode* inode) {
   };
   drop(by_upper_, inode->upper());
   drop(by_lower_, inode->lower());
+}
+
+void OverlayFs::KeepSocket(Ref<OverlayInode> inode) {
+  MutexLock l(mu_);
+  const OverlayInode* key = inode.get();
+  sockets_[key] = std::move(inode);
+}
+
+void OverlayFs::DropSocket(OverlayInode* inode) {
+  Ref<OverlayInode> gone;
+  MutexLock l(mu_);
+  auto it = sockets_.find(inode);
+  if (it == sockets_.end()) return;
+  gone = std::move(it->second);
+  sockets_.erase(it);
 }
 
 void OverlayFs::Publish(OverlayInode* inode, Inode* upper, uint64_t upper_ino, Origin origin) {

@@ -66,6 +66,9 @@ class OverlayFs final : public Filesystem {
   ErrnoOr<Ref<OverlayInode>> FindLower(Ref<Inode> lower, Ref<OverlayInode> parent,
                                        std::string_view name);
   void Forget(OverlayInode* inode);
+  // A socket that a guest bound lives in its inode only: kept until its name is gone.
+  void KeepSocket(Ref<OverlayInode> inode);
+  void DropSocket(OverlayInode* inode);
   // `inode` has been copied to `upper`.
   void Publish(OverlayInode* inode, Inode* upper, uint64_t upper_ino, Origin origin);
   void ForgetOrigin(uint64_t upper_ino);
@@ -96,6 +99,7 @@ class OverlayFs final : public Filesystem {
   std::unordered_map<const Inode*, OverlayInode*> by_upper_ ABSL_GUARDED_BY(mu_);
   std::unordered_map<const Inode*, OverlayInode*> by_lower_ ABSL_GUARDED_BY(mu_);
   std::unordered_map<uint64_t, Origin> origins_ ABSL_GUARDED_BY(mu_);  // by upper number
+  std::unordered_map<const OverlayInode*, Ref<OverlayInode>> sockets_ ABSL_GUARDED_BY(mu_);
   // Copied files that have names only below: lower number to upper inode.
   std::unordered_map<uint64_t, Ref<Inode>> linked_ ABSL_GUARDED_BY(mu_);
 };

@@ -286,6 +286,19 @@ TEST_F(OverlayTest, SymlinksAndSpecialFilesCopyUp) {
   EXPECT_EQ(Stat("/null")->rdev, (DeviceId{1, 3}));
 }
 
+TEST_F(OverlayTest, BoundSocketsSurviveTheCache) {
+  HostMkdir("d");
+  Start();
+  struct Endpoint : RefCounted {};
+  Ref<RefCounted> endpoint = MakeRef<Endpoint>();
+  EXPECT_TRUE(vfs::Mknod(Ctx(), "/d/s", S_IFSOCK | 0755, {}, endpoint).ok());
+  DentryCache::Purge(nullptr);
+  EXPECT_EQ(vfs::Lookup(Ctx(), "/d/s", false)->dentry->inode()->bound_socket(), endpoint);
+  EXPECT_EQ(Unlink("/d/s"), Errno::kOk);
+  DentryCache::Purge(nullptr);
+  EXPECT_EQ(endpoint->RefCountForTest(), 1u);
+}
+
 TEST_F(OverlayTest, TruncatingOpenCopiesNoData) {
   HostWrite("big", std::string(1 << 20, 'b'));
   TmpfsOptions options;
