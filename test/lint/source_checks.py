@@ -208,7 +208,30 @@ def readme_present():
             if not tree.read(f"{folder}/README.md")]
 
 
-CHECKS = [include_direction, include_sentry_order, include_platform_seen,
+# What a test says when it means a call whose name it does not spell.
+SPELLED = {
+    "rt_sigaction": "sigaction", "rt_sigpending": "sigpending", "rt_sigtimedwait": "sigtimedwait",
+    "rt_sigsuspend": "sigsuspend", "rt_sigreturn": "ScopedSigaction", "restart_syscall": "StopAndContinueRestartsSleep",
+    "exit_group": "_exit", "fadvise64": "posix_fadvise", "newfstatat": "fstatat", "faccessat": "access",
+    "mknodat": "mknod", "pselect6": "pselect", "signalfd4": "signalfd", "eventfd2": "eventfd", "pread64": "pread",
+    "pwrite64": "pwrite", "clone3": "SYS_clone3", "fchmodat2": "kFchmodat2", "futex_wake": "kFutexWake",
+    "futex_wait": "kFutexWait", "futex_requeue": "kFutexRequeue", "futex_waitv": "kFutexWaitv", "mseal": "kMseal",
+    "prlimit64": "prlimit", "getdents64": "SYS_getdents64", "umount2": "umount2",
+}
+
+
+def claimed_calls_tested():
+    """each system call claimed as full is made by a guest test"""
+    rows = re.findall(r"^SYSCALL\(\s*\d+,\s*(\w+),\s*\w+,\s*kFull", tree.read("syscalls/table/syscalls.def"), re.M)
+    text = "\n".join(tree.read(p) for p in tree.tracked()
+                     if p.startswith(("test/syscalls/", "test/util/")) and p.endswith((".cc", ".h")))
+    words = set(re.findall(r"\w+", text))
+    bad = [name for name in rows if not {SPELLED.get(name, name), "SYS_" + name} & words]
+    print(f"  note: {len(rows)} calls are claimed as full")
+    return bad
+
+
+CHECKS = [claimed_calls_tested, include_direction, include_sentry_order, include_platform_seen,
           include_concrete_platform, include_gofer_client, guest_tests_plain, file_length,
           function_length, generated_not_committed, mutex_rank, rank_once, guarded_mutex,
           readme_present]

@@ -109,6 +109,12 @@ TEST_F(InotifyTest, PollAndBlockingRead) {
   EXPECT_EQ(poll(&p, 1, 0), 1);
 }
 
+TEST_F(InotifyTest, OldInit) {
+  Fd fd(Raw(SYS_inotify_init));
+  EXPECT_TRUE(fd.valid());
+  EXPECT_EQ(fcntl(fd.get(), F_GETFD), 0);
+}
+
 TEST_F(InotifyTest, Errors) {
   EXPECT_THAT(Watch(dir_ / "none", IN_CREATE), SyscallFailsWithErrno(ENOENT));
   EXPECT_THAT(Watch(dir_.path(), 0), SyscallFailsWithErrno(EINVAL));

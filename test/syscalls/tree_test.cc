@@ -141,6 +141,12 @@ TEST_F(TreeTest, RenameFile) {
   EXPECT_EQ(GetFile(P("dir/inner")), "data");
 }
 
+TEST_F(TreeTest, Renameat) {
+  EXPECT_THAT(renameat(dirfd_.get(), "file", dirfd_.get(), "dir/moved"), SyscallSucceeds());
+  EXPECT_EQ(GetFile(P("dir/moved")), "data");
+  EXPECT_THAT(renameat(-1, "file", dirfd_.get(), "x"), SyscallFailsWithErrno(EBADF));
+}
+
 TEST_F(TreeTest, RenameDirectory) {
   EXPECT_THAT(Rename("dir", "empty"), SyscallSucceeds());
   EXPECT_EQ(GetFile(P("empty/inner")), "x");
