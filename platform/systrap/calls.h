@@ -25,6 +25,8 @@ int CurrentCpu();
 void YieldCpu();
 
 uint64_t MonotonicNanos();
+// CPU time of the calling thread.
+uint64_t ThreadCpuNanos();
 // CPU time of a whole process; 0 if it is gone.
 uint64_t ProcessCpuNanos(int pid);
 

@@ -76,6 +76,8 @@ void YieldCpu() { sched_yield(); }
 
 uint64_t MonotonicNanos() { return Nanos(CLOCK_MONOTONIC); }
 
+uint64_t ThreadCpuNanos() { return Nanos(CLOCK_THREAD_CPUTIME_ID); }
+
 uint64_t ProcessCpuNanos(int pid) {
   // CPUCLOCK_SCHED of a process, as clock_getcpuclockid(3) makes it.
   return Nanos(static_cast<clockid_t>(~static_cast<unsigned>(pid) << 3 | 2));

@@ -156,7 +156,7 @@ void SystrapContext::WriteRegisters(const arch::Registers& regs) {
 
 bool SystrapContext::RunGuest() {
   if (stub_->gone()) return false;
-  placement_.BeforeGuest(*thread_);
+  placement_.BeforeGuest(*thread_, *stub_);
   const uint64_t start = Tsc();
   entered_tsc_.store(start, std::memory_order_relaxed);
   in_guest_.store(true, std::memory_order_relaxed);
@@ -191,7 +191,7 @@ bool SystrapContext::SleepUntilStop() {
     alive = !stub_->gone();
     if (!alive) break;
     if (rc != -ETIMEDOUT) continue;
-    placement_.GuestStillRuns(*thread_);
+    placement_.GuestStillRuns(*thread_, *stub_);
     waited = interrupt_.load(std::memory_order_relaxed) ? waited + static_cast<uint64_t>(sleep) : 0;
     if (!OnSleepTimeout(waited)) stub_->Kill();
     sleep = kLongSleepNanos;

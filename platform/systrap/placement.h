@@ -13,14 +13,14 @@ namespace runsc::platform::systrap {
 // How busy the sandbox itself keeps each CPU that it may use. Shared by all contexts.
 class CpuTable {
  public:
-  // The first `limit` of the CPUs allowed to the caller.
-  CpuTable(int limit, bool may_spin);
+  // The CPUs allowed to the caller. `may_use`: how many of them the sandbox gets in time.
+  CpuTable(int may_use, bool may_spin);
 
   static constexpr int kNone = -1;
   // Place in the table of a CPU; the first one for a CPU that is not in it.
   int SlotOf(int cpu) const;
   int CpuOf(int slot) const { return cpus_[static_cast<size_t>(slot)]; }
-  bool may_spin() const { return may_spin_ && cpus_.size() > 1; }
+  bool may_spin() const { return may_spin_; }
 
   int Active(int slot) const { return At(slot).active.load(std::memory_order_relaxed); }
   void AddActive(int slot, int n) const { At(slot).active.fetch_add(n, std::memory_order_relaxed); }
@@ -36,6 +36,8 @@ class CpuTable {
   void Unreserve(int slot) const { At(slot).reserved.store(false, std::memory_order_relaxed); }
   // A CPU with at least two active contexts fewer than `home`, or kNone.
   int LessBusyThan(int home) const;
+  // Another CPU with no active context, chosen by `random`, or kNone.
+  int Unused(int home, uint64_t random) const;
 
  private:
   struct alignas(64) Load {
@@ -62,7 +64,7 @@ class Placement {
   ~Placement() { Rest(); }
 
   // Before the guest gets the turn; may bind threads.
-  void BeforeGuest(GuestThread& guest);
+  void BeforeGuest(GuestThread& guest, Stub& stub);
   // After it came back; `ticks` is how long the guest had it.
   void AfterGuest(uint64_t ticks);
   // How long the sentry thread may spin for the guest now, in ticks.
@@ -70,7 +72,7 @@ class Placement {
   // The guest ran for longer than SpinTicks: the sentry thread goes to sleep.
   void GuestRunsLong(GuestThread& guest);
   // It still runs, seen at a timeout.
-  void GuestStillRuns(GuestThread& guest);
+  void GuestStillRuns(GuestThread& guest, Stub& stub);
   // The sentry thread will not need a CPU for a while. The guest thread sleeps or is told to.
   void Rest();
   bool resting() const { return !active_; }
@@ -80,6 +82,8 @@ class Placement {
   void BecomeActive();
   // Looks for a better CPU if this one is shared for some time. Whether it moved.
   bool EaseContention();
+  // Looks, now and then, whether the host gives most of the CPU to somebody else. Whether it moved.
+  bool EscapeOthers(Stub& stub, uint64_t now);
   void StopSpinning();
 
   const CpuTable& table_;
@@ -93,6 +97,9 @@ class Placement {
   uint32_t lonely_ = 0;          // short rests in a row after which nobody else was in the way
   uint64_t no_gather_before_ = 0;
   uint64_t gather_pause_ = 0;    // grows with each gathering that was wrong
+  uint64_t share_since_ = 0;     // EscapeOthers: TSC and CPU time of both threads then
+  uint64_t share_cpu_nanos_ = 0;
+  uint64_t share_pause_ = 0;
   uint64_t spin_limit_ = 0;
   uint64_t quick_ = 0;
 };
