@@ -12,6 +12,7 @@
 #include "platform/base/log.h"
 #include "platform/base/strings.h"
 #include "platform/host/file.h"
+#include "platform/host/process.h"
 #include "platform/host/pty.h"
 #include "runsc/cli/command.h"
 #include "runsc/container/container.h"
@@ -40,12 +41,15 @@ HostOr<int> StartAndWait(control::Client& client, Attachment& attachment, const 
   HostStatus started = client.Start({id});
   container::LogPhase("start");
   if (!started.ok()) return started.error();
-  HostOr<int> status = attachment.Wait(client, wait, id, 0);
-  if (!status.ok() && (status.error().code == ECONNRESET || status.error().code == EPIPE)) {
-    return TextError("the sandbox died (killed from outside, or an error of runsc; see "
-                     "--debug-log)");
-  }
-  return status;
+  return attachment.Wait(client, wait, id, 0);
+}
+
+// Ends what is left of the sandbox; a connection that broke is explained by how it ended.
+HostOr<int> EndSandbox(container::Launched& launched, HostOr<int> status) {
+  bool broken = !status.ok() && (status.error().code == ECONNRESET || status.error().code == EPIPE);
+  if (broken) host::WaitGone(launched.sandbox.process.pidfd, 1000);
+  int exit = launched.Kill();
+  return broken ? HostOr<int>(container::DeathText(exit)) : status;
 }
 
 // A failed start exits as a shell would.
@@ -132,7 +136,7 @@ class RunCommand : public CreateCommand {
     }
     control::Client& client = c.launched().sandbox.client;
     HostOr<int> status = StartAndWait(client, *attachment, args[0]);
-    c.launched().Kill();
+    status = EndSandbox(c.launched(), std::move(status));
     (void)c.Delete(true);
     return ReportStart(std::move(status));
   }
@@ -202,7 +206,7 @@ class DoCommand : public Command {
     container::Launched launched = TRY(container::Launch(options));
     HostOr<int> status = StartAndWait(launched.sandbox.client, *attachment, options.id);
     container::LogPhase("exit");
-    launched.Kill();
+    status = EndSandbox(launched, std::move(status));
     container::LogPhase("reaped");
     return ReportStart(std::move(status));
   }

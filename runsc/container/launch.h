@@ -30,13 +30,17 @@ struct LaunchOptions {
 struct Launched {
   sandbox::Sandbox sandbox;
   sandbox::Gofer gofer;
-  // Kills and reaps both; for error paths and the end of an attached run.
-  void Kill();
+  // Kills and reaps both; for error paths and the end of an attached run. Answers the sandbox's
+  // exit status.
+  int Kill();
 };
 
 // Starts sentry and gofer, boots the kernel and creates the container in it; all that is left is
 // kStart. On error nothing is left behind.
 HostOr<Launched> Launch(const LaunchOptions& options);
+
+// What to say of a sandbox that ended with `status` and should not have.
+HostError DeathText(int status);
 
 // "boot in 3.1 ms": debug-log lines for the phases of a start, from process start on.
 void LogPhase(const char* what);

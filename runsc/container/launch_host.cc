@@ -171,15 +171,15 @@ HostError Explain(Launched& l, const HostError& error) {
   if (!host::WaitGone(l.sandbox.process.pidfd, 1000)) return error;
   HostOr<int> status = host::WaitChild(l.sandbox.process.pid);
   l.sandbox.process.pid = -1;
-  return TextError("the sandbox died while starting (status %d); see --debug-log",
-                   status.ok() ? *status : -1);
+  return DeathText(status.ok() ? *status : -1);
 }
 
-void Reap(host::Process& process) {
-  if (process.pid <= 0) return;
+int Reap(host::Process& process) {
+  if (process.pid <= 0) return -1;
   (void)host::SendSignal(process.pidfd, SIGKILL);
-  (void)host::WaitChild(process.pid);
+  HostOr<int> status = host::WaitChild(process.pid);
   process.pid = -1;
+  return status.ok() ? *status : -1;
 }
 
 }  // namespace
@@ -194,9 +194,17 @@ void LogPhase(const char* what) {
   LOG_DEBUG("phase %s at %.2f ms", what, ms);
 }
 
-void Launched::Kill() {
-  Reap(sandbox.process);
+int Launched::Kill() {
+  int status = Reap(sandbox.process);
   Reap(gofer.process);
+  return status;
+}
+
+HostError DeathText(int status) {
+  const char* hint = status == 128 + SIGSYS ? "its seccomp filter refused a system call, see dmesg"
+                     : status == 128 + SIGKILL ? "killed from outside"
+                                               : "an error of runsc, see --debug-log";
+  return TextError("the sandbox died with status %d: %s", status, hint);
 }
 
 HostOr<Launched> Launch(const LaunchOptions& options) {

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -133,10 +134,11 @@ constexpr Rule kPtrace[] = {
     {SYS_kill, "ending stubs; only its own pid namespace can be named"},
 };
 
-// What systrap needs of the host while it runs; see platform/systrap.
+// As platform/systrap/README.md says.
 constexpr Rule kSystrap[] = {
+    {SYS_waitid, "end of stubs"},
     {SYS_wait4, "end of stubs"},
-    {SYS_kill, "ending stubs; only its own pid namespace can be named"},
+    {SYS_kill, "ending stubs; only its own pid namespace can be named", {Is(1, SIGKILL)}},
 };
 
 }  // namespace
