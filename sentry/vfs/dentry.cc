@@ -31,9 +31,11 @@ Ref<Dentry> Dentry::NewDisconnected(Ref<Inode> inode, std::string name) {
   return Ref<Dentry>::Adopt(new Dentry(std::move(inode), nullptr, name, true));
 }
 
-Ref<Dentry> Dentry::NewUnlinked(Dentry& dir, Ref<Inode> inode, std::string name) {
+Ref<Dentry> Dentry::NewUnlinked(Dentry& dir, Ref<Inode> inode, std::string name,
+                                bool linkable) {
   Ref<Dentry> d =
       Ref<Dentry>::Adopt(new Dentry(std::move(inode), Ref<Dentry>(&dir), name, false));
+  d->never_linked_ = !linkable;
   d->unlinked_.store(true, std::memory_order_relaxed);
   return d;
 }

@@ -21,7 +21,8 @@ class Dentry : public RefCounted {
   static Ref<Dentry> NewDisconnected(Ref<Inode> inode, std::string name);
 
   // An O_TMPFILE's place: in `dir` by name only, counted as unlinked.
-  static Ref<Dentry> NewUnlinked(Dentry& dir, Ref<Inode> inode, std::string name);
+  // `linkable`: link(2) may give it a name.
+  static Ref<Dentry> NewUnlinked(Dentry& dir, Ref<Inode> inode, std::string name, bool linkable);
 
   // Null if negative. Set once when a negative dentry becomes positive (create).
   Ref<Inode> inode() const { return Ref<Inode>(get_inode()); }
@@ -32,6 +33,8 @@ class Dentry : public RefCounted {
   std::string name() const;           // "/" for a root
   bool IsRoot() const { return root_; }
   bool IsUnlinked() const { return unlinked_.load(std::memory_order_acquire); }
+  // Made by O_TMPFILE | O_EXCL: link(2) refuses it.
+  bool never_linked() const { return never_linked_; }
   // Whether `ancestor` is this or above it in the same file system.
   bool IsBelowOrSame(const Dentry* ancestor) const;
   // Number of mounts on this dentry (in any namespace): a fast "nothing mounted here" test.
@@ -50,6 +53,7 @@ class Dentry : public RefCounted {
   Ref<Dentry> parent_ ABSL_GUARDED_BY(mu_);
   std::string name_ ABSL_GUARDED_BY(mu_);
   const bool root_;
+  bool never_linked_ = false;
   std::atomic<bool> unlinked_{false};
   std::atomic<bool> used_{false};     // since the LRU's hand last passed
   std::atomic<bool> in_lru_{false};

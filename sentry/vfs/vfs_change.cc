@@ -102,6 +102,7 @@ Status Link(const Path& source, const LookupContext& ctx, std::string_view path)
     if (r.dir().mount != source.mount) return Errno::kXdev;
     TRY(MayCreate(ctx.op, dir));
     if (inode.IsDir()) return Errno::kPerm;
+    if (source.dentry->never_linked()) return Errno::kNoent;
     TRY(parent.Link(ctx.op, r.name(), inode));
     DentryCache::Instantiate(child.get(), source.dentry->inode());
   }

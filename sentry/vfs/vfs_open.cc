@@ -91,7 +91,8 @@ ErrnoOr<Ref<File>> OpenTemp(const LookupContext& ctx, std::string_view path, uin
   Ref<Inode> inode = TRY(parent.CreateTemp(ctx.op, mode));
   uint64_t ino = TRY(inode->GetAttr()).ino;
   Ref<Dentry> place = Dentry::NewUnlinked(*dir.dentry, std::move(inode),
-                                          StrPrintf("#%lu", static_cast<unsigned long>(ino)));
+                                          StrPrintf("#%lu", static_cast<unsigned long>(ino)),
+                                          (flags & O_EXCL) == 0);
   return OpenInode(ctx.op, Path(dir.mount, std::move(place)), flags & ~O_DIRECTORY, true);
 }
 

@@ -53,6 +53,7 @@ class Descriptor : public RefCounted {
   const uint32_t mode_;
   const uint32_t access_;
   bool nonblocking_ = false;
+  std::atomic<bool> nowait_{false};  // the host serves RWF_NOWAIT; learnt by asking
   bool terminal_ = false;
   bool seekable_ = false;
   DeviceId device_;

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -22,28 +23,48 @@ Errno Last() { return static_cast<Errno>(errno); }
 
 FileTime Nanos(const timespec& t) { return t.tv_sec * 1000000000 + t.tv_nsec; }
 
+// How a transfer is kept from sleeping.
+enum class Means {
+  kPlain,    // it cannot sleep, or the host's description is non-blocking
+  kNoWait,   // RWF_NOWAIT
+  kMessage,  // a socket: MSG_DONTWAIT
+};
+
+// Room there surely is when poll(2) says that a terminal can be written to.
+constexpr size_t kTerminalRoom = 512;
+
 // Moves data by one host call.
 class HostSink : public PieceSink {
  public:
-  HostSink(int fd, bool write, int64_t offset) : fd_(fd), write_(write), offset_(offset) {}
+  HostSink(int fd, bool write, int64_t offset, Means means)
+      : fd_(fd), write_(write), offset_(offset), means_(means) {}
   ErrnoOr<size_t> OnPieces(const iovec* pieces, int count) override {
     count = std::min(count, IOV_MAX);
     ssize_t n;
     do {
-      if (offset_ < 0) {
-        n = write_ ? writev(fd_, pieces, count) : readv(fd_, pieces, count);
-      } else {
-        n = write_ ? pwritev(fd_, pieces, count, offset_) : preadv(fd_, pieces, count, offset_);
-      }
+      n = means_ == Means::kMessage ? Message(pieces, count) : Vector(pieces, count);
     } while (n < 0 && errno == EINTR);
     if (n < 0) return Last();
     return static_cast<size_t>(n);
   }
 
  private:
+  ssize_t Vector(const iovec* pieces, int count) {
+    int flags = means_ == Means::kNoWait ? RWF_NOWAIT : 0;
+    return write_ ? pwritev2(fd_, pieces, count, offset_, flags)
+                  : preadv2(fd_, pieces, count, offset_, flags);
+  }
+  ssize_t Message(const iovec* pieces, int count) {
+    msghdr m{};
+    m.msg_iov = const_cast<iovec*>(pieces);
+    m.msg_iovlen = static_cast<size_t>(count);
+    return write_ ? sendmsg(fd_, &m, MSG_DONTWAIT | MSG_NOSIGNAL) : recvmsg(fd_, &m, MSG_DONTWAIT);
+  }
+
   const int fd_;
   const bool write_;
   const int64_t offset_;
+  const Means means_;
 };
 
 }  // namespace
@@ -63,6 +84,8 @@ ErrnoOr<Ref<Descriptor>> Descriptor::New(Fd fd) {
   if (flags < 0) return Last();
   auto d = Ref<Descriptor>::Adopt(new Descriptor(
       std::move(fd), st.st_mode, static_cast<uint32_t>(flags & (O_ACCMODE | O_APPEND))));
+  // RWF_NOWAIT is for pipes; terminals do not have it.
+  d->nowait_ = S_ISFIFO(st.st_mode);
   d->nonblocking_ = (flags & O_NONBLOCK) != 0;
   d->seekable_ = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode);
   d->device_ = {major(st.st_rdev), minor(st.st_rdev)};
@@ -85,19 +108,41 @@ void Descriptor::Watch() {
 
 ErrnoOr<size_t> Descriptor::Read(UserOut& dst, int64_t offset) {
   if (dst.remaining() == 0) return size_t{0};
-  bool ask = watch_id_ != 0 && !nonblocking_;
-  if (ask && Ready(POLLIN) == 0) return Errno::kWouldBlock;
-  HostSink sink(fd(), false, offset);
+  Means means = Means::kPlain;
+  if (S_ISSOCK(mode_)) {
+    means = Means::kMessage;
+  } else if (watch_id_ != 0 && !nonblocking_) {
+    means = Means::kNoWait;
+  }
+  if (means != Means::kNoWait || nowait_.load(std::memory_order_relaxed)) {
+    HostSink sink(fd(), false, offset, means);
+    ErrnoOr<size_t> n = dst.Fill(kMaxTransfer, sink);
+    if (n.ok() || means != Means::kNoWait || n.error() != Errno::kOpnotsupp) return n;
+    nowait_.store(false, std::memory_order_relaxed);
+  }
+  if (Ready(POLLIN) == 0) return Errno::kWouldBlock;
+  HostSink sink(fd(), false, offset, Means::kPlain);
   return dst.Fill(kMaxTransfer, sink);
 }
 
 ErrnoOr<size_t> Descriptor::Write(UserIn& src, int64_t offset) {
   if (src.remaining() == 0) return size_t{0};
-  HostSink sink(fd(), true, offset);
-  if (watch_id_ == 0 || nonblocking_) return src.Drain(kMaxTransfer, sink);
+  Means means = Means::kPlain;
+  if (S_ISSOCK(mode_)) {
+    means = Means::kMessage;
+  } else if (watch_id_ != 0 && !nonblocking_) {
+    means = Means::kNoWait;
+  }
+  if (means != Means::kNoWait || nowait_.load(std::memory_order_relaxed)) {
+    HostSink sink(fd(), true, offset, means);
+    ErrnoOr<size_t> n = src.Drain(kMaxTransfer, sink);
+    if (n.ok() || means != Means::kNoWait || n.error() != Errno::kOpnotsupp) return n;
+    nowait_.store(false, std::memory_order_relaxed);
+  }
   if (Ready(POLLOUT) == 0) return Errno::kWouldBlock;
-  // A pipe that is ready has room for this much.
-  return src.Drain(PIPE_BUF, sink);
+  // A pipe that is ready has room for a page.
+  HostSink sink(fd(), true, offset, Means::kPlain);
+  return src.Drain(terminal_ ? kTerminalRoom : PIPE_BUF, sink);
 }
 
 ErrnoOr<int64_t> Descriptor::Seek(int64_t offset, int whence) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "platform/abi/termios.h"
 #include "sentry/fs/host/descriptor.h"
@@ -35,20 +36,29 @@ class HostTerminal final : public ControllingTty {
 
 class HostInode final : public Inode {
  public:
-  HostInode(Ref<Filesystem> fs, Ref<Descriptor> d, Ref<HostTerminal> tty)
-      : Inode(std::move(fs)), descriptor_(std::move(d)), tty_(std::move(tty)) {}
+  HostInode(Ref<Filesystem> fs, Ref<Descriptor> d, Ref<HostTerminal> tty,
+            const Credentials& owner)
+      : Inode(std::move(fs)),
+        descriptor_(std::move(d)),
+        tty_(std::move(tty)),
+        permissions_(tty_ ? 0620 : 0600),
+        owner_(owner.fsuid),
+        group_(owner.fsgid) {}
   uint32_t type() const override { return descriptor_->mode() & S_IFMT; }
   ErrnoOr<Attr> GetAttr() override {
     Attr a = TRY(descriptor_->GetAttr());
     a.dev = fs().dev();
     // The host's owner means nothing in here; whoever was given the file may use it.
     a.uid = owner_;
-    a.mode |= 0600;
+    a.gid = group_;
+    a.mode = (a.mode & S_IFMT) | permissions_;
     return a;
   }
-  // fchown(1), as login programs do: kept, but the host's file stays as it is.
+  // fchown(2), as login programs do: kept, but the host's file stays as it is.
   Status SetAttr(const OpContext& ctx, const AttrChange& change) override {
     if (change.uid) owner_ = *change.uid;
+    if (change.gid) group_ = *change.gid;
+    if (change.mode) permissions_ = *change.mode & 07777;
     if (change.size) return descriptor_->Truncate(*change.size);
     return Ok();
   }
@@ -58,7 +68,9 @@ class HostInode final : public Inode {
  private:
   const Ref<Descriptor> descriptor_;
   const Ref<HostTerminal> tty_;
-  std::atomic<Uid> owner_{0};
+  std::atomic<uint32_t> permissions_;
+  std::atomic<Uid> owner_;
+  std::atomic<Gid> group_;
 };
 
 class HostFile : public File {
@@ -67,14 +79,20 @@ class HostFile : public File {
       : File(std::move(path), flags, std::move(creds)), d_(std::move(d)) {}
 
   ErrnoOr<size_t> Read(IoContext&, UserOut& dst) override { return d_->Read(dst, -1); }
-  ErrnoOr<size_t> Write(IoContext&, UserIn& src) override { return d_->Write(src, -1); }
+  ErrnoOr<size_t> Write(IoContext& io, UserIn& src) override {
+    if (!io.append || !seekable()) return d_->Write(src, -1);
+    MutexLock l(offset_mu_);
+    TRY(d_->Seek(0, SEEK_END));
+    return d_->Write(src, -1);
+  }
   ErrnoOr<size_t> ReadAt(IoContext&, UserOut& dst, uint64_t offset) override {
     if (!seekable()) return Errno::kSpipe;
     return d_->Read(dst, static_cast<int64_t>(offset));
   }
-  ErrnoOr<size_t> WriteAt(IoContext&, UserIn& src, uint64_t offset,
+  ErrnoOr<size_t> WriteAt(IoContext& io, UserIn& src, uint64_t offset,
                           uint64_t* end_offset) override {
     if (!seekable()) return Errno::kSpipe;
+    if (io.append) offset = TRY(d_->GetAttr()).size;
     size_t n = TRY(d_->Write(src, static_cast<int64_t>(offset)));
     if (end_offset != nullptr) *end_offset = offset + n;
     return n;
@@ -254,7 +272,7 @@ const char* Label(uint32_t mode) {
 ErrnoOr<Ref<File>> NewFile(const Ref<Descriptor>& d, const Ref<HostTerminal>& tty,
                            Ref<const Credentials> creds) {
   Ref<Filesystem> fs = InternalFilesystem("hostfs");
-  auto inode = MakeRef<HostInode>(fs, d, tty);
+  auto inode = MakeRef<HostInode>(fs, d, tty, *creds);
   ErrnoOr<Attr> attr = inode->GetAttr();
   std::string name = std::string(Label(d->mode())) + ":[" +
                      std::to_string(attr.ok() ? attr->ino : 0) + "]";

@@ -62,6 +62,7 @@ class DirentWriter final : public DirSink {
 ErrnoOr<int64_t> DoGetdents(Task& t, FdNum fd, UserAddr buf, uint32_t count, bool old) {
   Ref<File> dir = TRY(t.fds().GetIo(fd));
   if (!dir->inode().IsDir()) return Errno::kNotdir;
+  if (dir->path().dentry->IsUnlinked()) return Errno::kNoent;  // removed: not even "."
   DirentWriter out(std::min(count, kMaxListing), old);
   int64_t before = dir->offset();
   TRY(dir->ReadDir(t.op(), out));

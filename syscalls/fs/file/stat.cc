@@ -130,15 +130,16 @@ ErrnoOr<void> Faccessat2(Task& t, FdNum dirfd, UserAddr path, uint32_t mode, uin
   Access want{(mode & R_OK) != 0, (mode & W_OK) != 0, (mode & X_OK) != 0};
   bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
   const Credentials& now = t.creds();
-  bool same = now.ruid == now.fsuid && now.rgid == now.fsgid;
-  if ((flags & AT_EACCESS) != 0 || (same && now.ruid != 0)) {
+  CapSet caps = now.ruid == 0 ? now.permitted : CapSet{};
+  bool same = now.ruid == now.fsuid && now.rgid == now.fsgid && now.effective == caps;
+  if ((flags & AT_EACCESS) != 0 || same) {
     return vfs::CheckAccess(at.op(), TRY(at.Resolve(follow)), want);
   }
   // The real ids decide, with the capabilities an execve by them would give.
   Ref<Credentials> real = now.Fork();
   real->fsuid = now.ruid;
   real->fsgid = now.rgid;
-  real->effective = now.ruid == 0 ? now.permitted : CapSet{};
+  real->effective = caps;
   OpContext op{*real, &t};
   LookupContext ctx{op, t.fs(), at.ctx().start, 0};
   Path place = at.text().empty() ? ctx.start : TRY(vfs::Lookup(ctx, at.text(), follow));
