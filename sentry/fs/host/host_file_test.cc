@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "sentry/vfs/inode.h"
 #include "sentry/wait/wait.h"
 
 namespace runsc {
