@@ -265,8 +265,9 @@ ErrnoOr<std::vector<MountInfo>> MountsOf(Task& task) {
 ErrnoOr<std::string> MountsText(const OpContext&, ProcFs&, Task& task) {
   std::string out;
   for (const MountInfo& m : TRY(MountsOf(task))) {
-    out += m.source + " " + m.mount_point + " " + m.type + " " + m.options + m.super_options +
-           " 0 0\n";
+    // super_options begins with its own "ro" or "rw".
+    out += m.source + " " + m.mount_point + " " + m.type + " " + m.options +
+           m.super_options.substr(2) + " 0 0\n";
   }
   return out;
 }
@@ -274,11 +275,10 @@ ErrnoOr<std::string> MountsText(const OpContext&, ProcFs&, Task& task) {
 ErrnoOr<std::string> MountinfoText(const OpContext&, ProcFs&, Task& task) {
   std::string out;
   for (const MountInfo& m : TRY(MountsOf(task))) {
-    bool ro = m.options.substr(0, 2) == "ro";
-    out += StrPrintf("%d %d %u:%u %s %s %s - %s %s %s%s\n", m.id, m.parent_id,
+    out += StrPrintf("%d %d %u:%u %s %s %s - %s %s %s\n", m.id, m.parent_id,
                      static_cast<unsigned>(m.dev >> 8 & 0xfff), static_cast<unsigned>(m.dev & 0xff),
                      m.root.c_str(), m.mount_point.c_str(), m.options.c_str(), m.type.c_str(),
-                     m.source.c_str(), ro ? "ro" : "rw", m.super_options.c_str());
+                     m.source.c_str(), m.super_options.c_str());
   }
   return out;
 }
