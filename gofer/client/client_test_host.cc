@@ -265,6 +265,25 @@ TEST_F(ClientTest, ManyThreadsShareTheChannels) {
   EXPECT_EQ(bad, 0);
 }
 
+TEST_F(ClientTest, ManyChannels) {
+  for (int i = 0; i < 300; ++i) WriteFile(At("f" + std::to_string(i)), "x");
+  server_ = std::make_unique<TestServer>(dir_.path(), false, 16);
+  client_ = server_->Connect();
+  root_ = client_->Attach(0).value().node;
+  std::vector<std::thread> threads;
+  std::atomic<int> bad{0};
+  for (int t = 0; t < 24; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        auto batch = client_->ReadDir(root_, 0, true);
+        if (!batch.ok() || batch->entries.size() != 300) ++bad;
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(bad, 0);
+}
+
 TEST_F(ClientTest, HostKernelFileSystemsAreNotServed) {
   if (getuid() != 0) GTEST_SKIP();
   TestServer server("/", true);

@@ -13,7 +13,7 @@ namespace runsc::gofer {
 // A gofer process over a directory, for tests. Isolated when run as root.
 class TestServer {
  public:
-  explicit TestServer(const std::string& source, bool read_only = false);
+  explicit TestServer(const std::string& source, bool read_only = false, int channels_per_cpu = 0);
   ~TestServer();  // hangs up and waits for the gofer's end
 
   Fd TakeSocket() { return std::move(socket_); }

@@ -14,7 +14,7 @@
 
 namespace runsc::gofer {
 
-TestServer::TestServer(const std::string& source, bool read_only) {
+TestServer::TestServer(const std::string& source, bool read_only, int channels_per_cpu) {
   int pair[2];
   CHECK_OR_PANIC(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
   pid_ = fork();
@@ -23,6 +23,7 @@ TestServer::TestServer(const std::string& source, bool read_only) {
     options.attach_points.push_back({source, -1, read_only});
     options.connections.push_back(pair[1]);
     options.isolate = getuid() == 0;
+    options.channels_per_cpu = channels_per_cpu;
 #if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
     options.seccomp = false;  // the sanitizer's own calls are not in the filter
 #endif
