@@ -1,10 +1,21 @@
 #include "runsc/boot/boot.h"
 
+#include <malloc.h>
+
 #include "runsc/boot/kernel_backend.h"
 #include "runsc/boot/sandbox_server.h"
 
 namespace runsc::boot {
+namespace {
+
+// Without a limit, malloc counts the CPUs by opening a file of /sys when threads contend, which the
+// sentry's filter forbids. More arenas would only cost memory.
+constexpr int kMallocArenas = 4;
+
+}  // namespace
+
 int RunSandbox(Fd channel, bool has_terminal) {
+  mallopt(M_ARENA_MAX, kMallocArenas);
   SandboxServer server(has_terminal);
   KernelBackend backend(&server);
   return server.Run(&backend, std::move(channel));
