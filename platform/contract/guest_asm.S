@@ -129,301 +129,37 @@ guest_\name:
 
 // Vector registers from memory at rbx; a system call, or a wait until memory at r13 is not 0;
 // back to memory at r12; a system call.
-  snippet avx512_call
-  vmovdqu64 0(%rbx), %zmm0
-  vmovdqu64 64(%rbx), %zmm1
-  vmovdqu64 128(%rbx), %zmm2
-  vmovdqu64 192(%rbx), %zmm3
-  vmovdqu64 256(%rbx), %zmm4
-  vmovdqu64 320(%rbx), %zmm5
-  vmovdqu64 384(%rbx), %zmm6
-  vmovdqu64 448(%rbx), %zmm7
-  vmovdqu64 512(%rbx), %zmm8
-  vmovdqu64 576(%rbx), %zmm9
-  vmovdqu64 640(%rbx), %zmm10
-  vmovdqu64 704(%rbx), %zmm11
-  vmovdqu64 768(%rbx), %zmm12
-  vmovdqu64 832(%rbx), %zmm13
-  vmovdqu64 896(%rbx), %zmm14
-  vmovdqu64 960(%rbx), %zmm15
-  vmovdqu64 1024(%rbx), %zmm16
-  vmovdqu64 1088(%rbx), %zmm17
-  vmovdqu64 1152(%rbx), %zmm18
-  vmovdqu64 1216(%rbx), %zmm19
-  vmovdqu64 1280(%rbx), %zmm20
-  vmovdqu64 1344(%rbx), %zmm21
-  vmovdqu64 1408(%rbx), %zmm22
-  vmovdqu64 1472(%rbx), %zmm23
-  vmovdqu64 1536(%rbx), %zmm24
-  vmovdqu64 1600(%rbx), %zmm25
-  vmovdqu64 1664(%rbx), %zmm26
-  vmovdqu64 1728(%rbx), %zmm27
-  vmovdqu64 1792(%rbx), %zmm28
-  vmovdqu64 1856(%rbx), %zmm29
-  vmovdqu64 1920(%rbx), %zmm30
-  vmovdqu64 1984(%rbx), %zmm31
-  mov $1, %eax
-  syscall
-  vmovdqu64 %zmm0, 0(%r12)
-  vmovdqu64 %zmm1, 64(%r12)
-  vmovdqu64 %zmm2, 128(%r12)
-  vmovdqu64 %zmm3, 192(%r12)
-  vmovdqu64 %zmm4, 256(%r12)
-  vmovdqu64 %zmm5, 320(%r12)
-  vmovdqu64 %zmm6, 384(%r12)
-  vmovdqu64 %zmm7, 448(%r12)
-  vmovdqu64 %zmm8, 512(%r12)
-  vmovdqu64 %zmm9, 576(%r12)
-  vmovdqu64 %zmm10, 640(%r12)
-  vmovdqu64 %zmm11, 704(%r12)
-  vmovdqu64 %zmm12, 768(%r12)
-  vmovdqu64 %zmm13, 832(%r12)
-  vmovdqu64 %zmm14, 896(%r12)
-  vmovdqu64 %zmm15, 960(%r12)
-  vmovdqu64 %zmm16, 1024(%r12)
-  vmovdqu64 %zmm17, 1088(%r12)
-  vmovdqu64 %zmm18, 1152(%r12)
-  vmovdqu64 %zmm19, 1216(%r12)
-  vmovdqu64 %zmm20, 1280(%r12)
-  vmovdqu64 %zmm21, 1344(%r12)
-  vmovdqu64 %zmm22, 1408(%r12)
-  vmovdqu64 %zmm23, 1472(%r12)
-  vmovdqu64 %zmm24, 1536(%r12)
-  vmovdqu64 %zmm25, 1600(%r12)
-  vmovdqu64 %zmm26, 1664(%r12)
-  vmovdqu64 %zmm27, 1728(%r12)
-  vmovdqu64 %zmm28, 1792(%r12)
-  vmovdqu64 %zmm29, 1856(%r12)
-  vmovdqu64 %zmm30, 1920(%r12)
-  vmovdqu64 %zmm31, 1984(%r12)
+  .macro load_vectors ins, reg, size, numbers:vararg
+  .irp n, \numbers
+  \ins (\n*\size)(%rbx), %\reg\n
+  .endr
+  .endm
+  .macro store_vectors ins, reg, size, numbers:vararg
+  .irp n, \numbers
+  \ins %\reg\n, (\n*\size)(%r12)
+  .endr
   mov $2, %eax
   syscall
   ud2
-  snippet avx_call
-  vmovdqu 0(%rbx), %ymm0
-  vmovdqu 32(%rbx), %ymm1
-  vmovdqu 64(%rbx), %ymm2
-  vmovdqu 96(%rbx), %ymm3
-  vmovdqu 128(%rbx), %ymm4
-  vmovdqu 160(%rbx), %ymm5
-  vmovdqu 192(%rbx), %ymm6
-  vmovdqu 224(%rbx), %ymm7
-  vmovdqu 256(%rbx), %ymm8
-  vmovdqu 288(%rbx), %ymm9
-  vmovdqu 320(%rbx), %ymm10
-  vmovdqu 352(%rbx), %ymm11
-  vmovdqu 384(%rbx), %ymm12
-  vmovdqu 416(%rbx), %ymm13
-  vmovdqu 448(%rbx), %ymm14
-  vmovdqu 480(%rbx), %ymm15
+  .endm
+  .macro vectors name, ins, reg, size, numbers:vararg
+  snippet \name\()_call
+  load_vectors \ins, \reg, \size, \numbers
   mov $1, %eax
   syscall
-  vmovdqu %ymm0, 0(%r12)
-  vmovdqu %ymm1, 32(%r12)
-  vmovdqu %ymm2, 64(%r12)
-  vmovdqu %ymm3, 96(%r12)
-  vmovdqu %ymm4, 128(%r12)
-  vmovdqu %ymm5, 160(%r12)
-  vmovdqu %ymm6, 192(%r12)
-  vmovdqu %ymm7, 224(%r12)
-  vmovdqu %ymm8, 256(%r12)
-  vmovdqu %ymm9, 288(%r12)
-  vmovdqu %ymm10, 320(%r12)
-  vmovdqu %ymm11, 352(%r12)
-  vmovdqu %ymm12, 384(%r12)
-  vmovdqu %ymm13, 416(%r12)
-  vmovdqu %ymm14, 448(%r12)
-  vmovdqu %ymm15, 480(%r12)
-  mov $2, %eax
-  syscall
-  ud2
-  snippet sse_call
-  movdqu 0(%rbx), %xmm0
-  movdqu 16(%rbx), %xmm1
-  movdqu 32(%rbx), %xmm2
-  movdqu 48(%rbx), %xmm3
-  movdqu 64(%rbx), %xmm4
-  movdqu 80(%rbx), %xmm5
-  movdqu 96(%rbx), %xmm6
-  movdqu 112(%rbx), %xmm7
-  movdqu 128(%rbx), %xmm8
-  movdqu 144(%rbx), %xmm9
-  movdqu 160(%rbx), %xmm10
-  movdqu 176(%rbx), %xmm11
-  movdqu 192(%rbx), %xmm12
-  movdqu 208(%rbx), %xmm13
-  movdqu 224(%rbx), %xmm14
-  movdqu 240(%rbx), %xmm15
-  mov $1, %eax
-  syscall
-  movdqu %xmm0, 0(%r12)
-  movdqu %xmm1, 16(%r12)
-  movdqu %xmm2, 32(%r12)
-  movdqu %xmm3, 48(%r12)
-  movdqu %xmm4, 64(%r12)
-  movdqu %xmm5, 80(%r12)
-  movdqu %xmm6, 96(%r12)
-  movdqu %xmm7, 112(%r12)
-  movdqu %xmm8, 128(%r12)
-  movdqu %xmm9, 144(%r12)
-  movdqu %xmm10, 160(%r12)
-  movdqu %xmm11, 176(%r12)
-  movdqu %xmm12, 192(%r12)
-  movdqu %xmm13, 208(%r12)
-  movdqu %xmm14, 224(%r12)
-  movdqu %xmm15, 240(%r12)
-  mov $2, %eax
-  syscall
-  ud2
-  snippet avx512_wait
-  vmovdqu64 0(%rbx), %zmm0
-  vmovdqu64 64(%rbx), %zmm1
-  vmovdqu64 128(%rbx), %zmm2
-  vmovdqu64 192(%rbx), %zmm3
-  vmovdqu64 256(%rbx), %zmm4
-  vmovdqu64 320(%rbx), %zmm5
-  vmovdqu64 384(%rbx), %zmm6
-  vmovdqu64 448(%rbx), %zmm7
-  vmovdqu64 512(%rbx), %zmm8
-  vmovdqu64 576(%rbx), %zmm9
-  vmovdqu64 640(%rbx), %zmm10
-  vmovdqu64 704(%rbx), %zmm11
-  vmovdqu64 768(%rbx), %zmm12
-  vmovdqu64 832(%rbx), %zmm13
-  vmovdqu64 896(%rbx), %zmm14
-  vmovdqu64 960(%rbx), %zmm15
-  vmovdqu64 1024(%rbx), %zmm16
-  vmovdqu64 1088(%rbx), %zmm17
-  vmovdqu64 1152(%rbx), %zmm18
-  vmovdqu64 1216(%rbx), %zmm19
-  vmovdqu64 1280(%rbx), %zmm20
-  vmovdqu64 1344(%rbx), %zmm21
-  vmovdqu64 1408(%rbx), %zmm22
-  vmovdqu64 1472(%rbx), %zmm23
-  vmovdqu64 1536(%rbx), %zmm24
-  vmovdqu64 1600(%rbx), %zmm25
-  vmovdqu64 1664(%rbx), %zmm26
-  vmovdqu64 1728(%rbx), %zmm27
-  vmovdqu64 1792(%rbx), %zmm28
-  vmovdqu64 1856(%rbx), %zmm29
-  vmovdqu64 1920(%rbx), %zmm30
-  vmovdqu64 1984(%rbx), %zmm31
+  store_vectors \ins, \reg, \size, \numbers
+  snippet \name\()_wait
+  load_vectors \ins, \reg, \size, \numbers
 1: pause
   cmpq $0, (%r13)
   je 1b
-  vmovdqu64 %zmm0, 0(%r12)
-  vmovdqu64 %zmm1, 64(%r12)
-  vmovdqu64 %zmm2, 128(%r12)
-  vmovdqu64 %zmm3, 192(%r12)
-  vmovdqu64 %zmm4, 256(%r12)
-  vmovdqu64 %zmm5, 320(%r12)
-  vmovdqu64 %zmm6, 384(%r12)
-  vmovdqu64 %zmm7, 448(%r12)
-  vmovdqu64 %zmm8, 512(%r12)
-  vmovdqu64 %zmm9, 576(%r12)
-  vmovdqu64 %zmm10, 640(%r12)
-  vmovdqu64 %zmm11, 704(%r12)
-  vmovdqu64 %zmm12, 768(%r12)
-  vmovdqu64 %zmm13, 832(%r12)
-  vmovdqu64 %zmm14, 896(%r12)
-  vmovdqu64 %zmm15, 960(%r12)
-  vmovdqu64 %zmm16, 1024(%r12)
-  vmovdqu64 %zmm17, 1088(%r12)
-  vmovdqu64 %zmm18, 1152(%r12)
-  vmovdqu64 %zmm19, 1216(%r12)
-  vmovdqu64 %zmm20, 1280(%r12)
-  vmovdqu64 %zmm21, 1344(%r12)
-  vmovdqu64 %zmm22, 1408(%r12)
-  vmovdqu64 %zmm23, 1472(%r12)
-  vmovdqu64 %zmm24, 1536(%r12)
-  vmovdqu64 %zmm25, 1600(%r12)
-  vmovdqu64 %zmm26, 1664(%r12)
-  vmovdqu64 %zmm27, 1728(%r12)
-  vmovdqu64 %zmm28, 1792(%r12)
-  vmovdqu64 %zmm29, 1856(%r12)
-  vmovdqu64 %zmm30, 1920(%r12)
-  vmovdqu64 %zmm31, 1984(%r12)
-  mov $2, %eax
-  syscall
-  ud2
-  snippet avx_wait
-  vmovdqu 0(%rbx), %ymm0
-  vmovdqu 32(%rbx), %ymm1
-  vmovdqu 64(%rbx), %ymm2
-  vmovdqu 96(%rbx), %ymm3
-  vmovdqu 128(%rbx), %ymm4
-  vmovdqu 160(%rbx), %ymm5
-  vmovdqu 192(%rbx), %ymm6
-  vmovdqu 224(%rbx), %ymm7
-  vmovdqu 256(%rbx), %ymm8
-  vmovdqu 288(%rbx), %ymm9
-  vmovdqu 320(%rbx), %ymm10
-  vmovdqu 352(%rbx), %ymm11
-  vmovdqu 384(%rbx), %ymm12
-  vmovdqu 416(%rbx), %ymm13
-  vmovdqu 448(%rbx), %ymm14
-  vmovdqu 480(%rbx), %ymm15
-1: pause
-  cmpq $0, (%r13)
-  je 1b
-  vmovdqu %ymm0, 0(%r12)
-  vmovdqu %ymm1, 32(%r12)
-  vmovdqu %ymm2, 64(%r12)
-  vmovdqu %ymm3, 96(%r12)
-  vmovdqu %ymm4, 128(%r12)
-  vmovdqu %ymm5, 160(%r12)
-  vmovdqu %ymm6, 192(%r12)
-  vmovdqu %ymm7, 224(%r12)
-  vmovdqu %ymm8, 256(%r12)
-  vmovdqu %ymm9, 288(%r12)
-  vmovdqu %ymm10, 320(%r12)
-  vmovdqu %ymm11, 352(%r12)
-  vmovdqu %ymm12, 384(%r12)
-  vmovdqu %ymm13, 416(%r12)
-  vmovdqu %ymm14, 448(%r12)
-  vmovdqu %ymm15, 480(%r12)
-  mov $2, %eax
-  syscall
-  ud2
-  snippet sse_wait
-  movdqu 0(%rbx), %xmm0
-  movdqu 16(%rbx), %xmm1
-  movdqu 32(%rbx), %xmm2
-  movdqu 48(%rbx), %xmm3
-  movdqu 64(%rbx), %xmm4
-  movdqu 80(%rbx), %xmm5
-  movdqu 96(%rbx), %xmm6
-  movdqu 112(%rbx), %xmm7
-  movdqu 128(%rbx), %xmm8
-  movdqu 144(%rbx), %xmm9
-  movdqu 160(%rbx), %xmm10
-  movdqu 176(%rbx), %xmm11
-  movdqu 192(%rbx), %xmm12
-  movdqu 208(%rbx), %xmm13
-  movdqu 224(%rbx), %xmm14
-  movdqu 240(%rbx), %xmm15
-1: pause
-  cmpq $0, (%r13)
-  je 1b
-  movdqu %xmm0, 0(%r12)
-  movdqu %xmm1, 16(%r12)
-  movdqu %xmm2, 32(%r12)
-  movdqu %xmm3, 48(%r12)
-  movdqu %xmm4, 64(%r12)
-  movdqu %xmm5, 80(%r12)
-  movdqu %xmm6, 96(%r12)
-  movdqu %xmm7, 112(%r12)
-  movdqu %xmm8, 128(%r12)
-  movdqu %xmm9, 144(%r12)
-  movdqu %xmm10, 160(%r12)
-  movdqu %xmm11, 176(%r12)
-  movdqu %xmm12, 192(%r12)
-  movdqu %xmm13, 208(%r12)
-  movdqu %xmm14, 224(%r12)
-  movdqu %xmm15, 240(%r12)
-  mov $2, %eax
-  syscall
-  ud2
+  store_vectors \ins, \reg, \size, \numbers
+  .endm
+#define LOW_16 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+#define HIGH_16 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+  vectors avx512, vmovdqu64, zmm, 64, LOW_16, HIGH_16
+  vectors avx, vmovdqu, ymm, 32, LOW_16
+  vectors sse, movdqu, xmm, 16, LOW_16
 
 // x87 and SSE control: rax = control words after a system call that follows setting them.
   snippet control_words

@@ -113,7 +113,7 @@ void Stub::BindControlLocked() {
   const int cpu = CurrentCpu();
   if (cpu == control_cpu_) return;
   MutexLock lock(pid_mu_);
-  if (gone()) return;
+  if (!pid_is_ours_) return;
   BindToCpu(pid_, cpu);
   control_cpu_ = cpu;
 }
@@ -232,7 +232,7 @@ Status Stub::RunSinglyLocked(const ControlOp* ops, size_t count) {
 // stub, so that what is done to it (interrupt, CPU binding) stays here.
 Status Stub::AdoptTidLocked(GuestThread& thread, int64_t tid) {
   MutexLock lock(pid_mu_);
-  if (gone()) return Errno::kSrch;
+  if (!pid_is_ours_) return Errno::kSrch;
   if (tid <= 0 || tid > 0x7fffffff || SignalThread(pid_, static_cast<int>(tid), 0) != 0) {
     return Errno::kAgain;
   }
@@ -270,22 +270,29 @@ void Stub::ReleaseThread(GuestThread* thread) {
 
 void Stub::Interrupt(const GuestThread& thread) {
   MutexLock lock(pid_mu_);
-  if (!gone()) SignalThread(pid_, thread.tid, STUB_INTERRUPT_SIGNAL);
+  if (pid_is_ours_) SignalThread(pid_, thread.tid, STUB_INTERRUPT_SIGNAL);
 }
 
 uint64_t Stub::CpuNanos() {
   MutexLock lock(pid_mu_);
-  return gone() ? 0 : ProcessCpuNanos(pid_);
+  return pid_is_ours_ ? ProcessCpuNanos(pid_) : 0;
+}
+
+void Stub::SetPid(int pid) {
+  pid_ = pid;
+  MutexLock lock(pid_mu_);
+  pid_is_ours_ = true;
 }
 
 void Stub::Kill() {
   MutexLock lock(pid_mu_);
-  if (!gone() && pid_ > 0) KillProcess(pid_);
+  if (pid_is_ours_) KillProcess(pid_);
 }
 
 void Stub::MarkGone() {
   {
     MutexLock lock(pid_mu_);
+    pid_is_ours_ = false;
     gone_.store(true, std::memory_order_release);
   }
   FutexWake(&arena_.hint(index_)->done, 1000);

@@ -38,7 +38,7 @@ class Stub : public RefCounted {
   // ENOMEM if no slot is left.
   Status Prepare();
   // The process is there. Before any call below.
-  void SetPid(int pid) { pid_ = pid; }
+  void SetPid(int pid);
   int pid() const { return pid_; }
   uint32_t index() const { return index_; }
   bool gone() const { return gone_.load(std::memory_order_acquire); }
@@ -89,8 +89,9 @@ class Stub : public RefCounted {
   std::vector<std::unique_ptr<GuestThread>> threads_ ABSL_GUARDED_BY(mu_);
   std::vector<GuestThread*> parked_ ABSL_GUARDED_BY(mu_);
 
-  // Held while pid_ is used; after MarkGone nobody uses it.
+  // Held while pid_ is used for a host call, which is allowed while it is ours.
   Mutex<LockRank::kStubPid> pid_mu_;
+  bool pid_is_ours_ ABSL_GUARDED_BY(pid_mu_) = false;
 };
 
 // The operations a control thread knows.
