@@ -52,7 +52,9 @@ class TreeBuilder {
   // Writes go to memory; "self" differs in where gVisor keeps them, not in what the guest sees.
   HostOr<Ref<Filesystem>> Overlaid(Ref<Filesystem> lower) {
     TmpfsOptions options;
-    options.size = config_.overlay_bytes;
+    // Without a size of its own it may fill the memory that the guest is told of; df wants a number.
+    options.size = config_.overlay_bytes != 0 ? config_.overlay_bytes
+                                              : kernel_.options().total_memory;
     options.mode = 0755;
     ErrnoOr<Ref<OverlayFs>> fs =
         OverlayFs::Create(Tmpfs::New(kernel_.memory(), options), std::move(lower));
@@ -91,6 +93,7 @@ class TreeBuilder {
     for (const std::string& option : m.data) text += (text.empty() ? "" : ",") + option;
     TmpfsOptions base;
     base.mode = mode;
+    base.size = PageDown(kernel_.options().total_memory / 2);  // tmpfs(5)'s default
     ErrnoOr<TmpfsOptions> options =
         ParseTmpfsOptions(text, kernel_.options().total_memory, *creds_, base);
     if (!options.ok()) return Failed("mount " + m.destination + ": options " + text, options.error());

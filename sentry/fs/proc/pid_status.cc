@@ -6,6 +6,8 @@
 #include "sentry/fs/proc/proc_fs.h"
 #include "sentry/kernel/group_state.h"
 #include "sentry/kernel/task_state.h"
+#include "sentry/kernel/task_tree.h"
+#include "sentry/time/clock.h"
 #include "sentry/vfs/fd_table.h"
 
 namespace runsc {
@@ -14,6 +16,14 @@ namespace {
 using ull = unsigned long long;
 
 constexpr uint64_t kTick = 10000000;  // ns a clock tick: USER_HZ is 100
+
+
+// Clock ticks from the sandbox's start to the task's, as /proc/stat's btime is the former.
+ull StartTicks(ProcFs& fs, Task& task) {
+  int64_t up = MonotonicNanos() - fs.kernel().tree().boot_monotonic;
+  int64_t age = BoottimeNanos() - static_cast<int64_t>(task.state().start_time.load());
+  return up > age ? static_cast<ull>(up - age) / kTick : 0;
+}
 
 // What both stat and status show of a process.
 struct Facts {
@@ -172,7 +182,7 @@ ErrnoOr<std::string> StatLine(ProcFs& fs, Task& task, bool whole) {
   out += StrPrintf("%llu 0 0 0 %llu %llu 0 0 %d %d %zu 0 %llu %llu %llu %llu ",
                    static_cast<ull>(task.state().minor_faults.load()),
                    static_cast<ull>(user / kTick), static_cast<ull>(system / kTick), 20 + nice,
-                   nice, f.threads, static_cast<ull>(task.state().start_time / kTick),
+                   nice, f.threads, StartTicks(fs, task),
                    static_cast<ull>(u.total_vm), static_cast<ull>(u.resident / kPageSize),
                    static_cast<ull>(group.SoftLimit(RLIMIT_RSS)));
   out += StrPrintf("%llu %llu %llu 0 0 %llu %llu %llu %llu 0 0 0 17 0 %d %d 0 0 0 ",
