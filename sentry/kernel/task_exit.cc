@@ -274,12 +274,12 @@ void TaskExit::GiveAwayChildren(TaskTree& tree, ThreadGroup& g, Garbage& garbage
   std::map<Tid, Ref<ThreadGroup>> children = std::move(s.children);
   s.children.clear();
   for (auto& [pid, child] : children) {
-    JobControl::HangUpOrphans(tree, g, child.get());
     GroupState& c = child->state();
     c.parent = reaper;
     c.parent_task = nullptr;
     c.exit_signal = SIGCHLD;
     if (reaper != nullptr) reaper->state().children.emplace(pid, child);
+    JobControl::HangUpOrphans(tree, g, child.get());
     bool unwanted = c.zombie && (reaper == nullptr || TellParent(tree, *child));
     if (unwanted) Reap(tree, *child, garbage);
     garbage.objects.push_back(std::move(child));

@@ -47,8 +47,8 @@ ErrnoOr<void> PidfdSendSignal(Task& t, FdNum fd, Signal sig, UserAddr info_addr,
   if (flags != 0) return Errno::kInval;
   Ref<ThreadGroup> g = TRY(GetProcess(t, fd));
   if (sig.value < 0 || sig.value > 64) return Errno::kInval;
-  Ref<Task> leader = g->leader();
-  if (!leader || leader->TidIn(t.pid_ns()) == 0) return Errno::kInval;
+  if (g->PidIn(t.pid_ns()) == 0) return Errno::kInval;
+  if (!g->leader()) return Errno::kSrch;  // reaped
   SignalInfo info;
   if (info_addr.IsNull()) {
     info = SenderInfo(t, *g, sig, abi::kSiUser);
@@ -57,9 +57,6 @@ ErrnoOr<void> PidfdSendSignal(Task& t, FdNum fd, Signal sig, UserAddr info_addr,
     if (info.signo != sig.value) return Errno::kInval;
     bool to_self = g.get() == &t.group();
     if ((info.code >= 0 || info.code == abi::kSiTkill) && !to_self) return Errno::kPerm;
-  }
-  if (g->HasExited() && t.kernel().FindProcess(t.pid_ns(), g->PidIn(t.pid_ns())) != g) {
-    return Errno::kSrch;
   }
   TRY(CheckMaySignal(t, *g, sig));
   return sig.value == 0 ? Ok() : g->TrySendSignal(info);

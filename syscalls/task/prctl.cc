@@ -53,6 +53,11 @@ Answer SetSubreaper(Task& t, bool on) {
   return Done();
 }
 
+bool IsSubreaper(Task& t) {
+  MutexLock l(t.kernel().tree().mu);
+  return t.group().state().subreaper;
+}
+
 // Edits a copy of the task's credentials.
 template <typename Edit>
 Answer EditCreds(Task& t, Edit edit) {
@@ -164,10 +169,8 @@ Answer ProcessOption(Task& t, int32_t option, uint64_t a2, uint64_t a3) {
       return GetName(t, a2);
     case PR_SET_CHILD_SUBREAPER:
       return SetSubreaper(t, a2 != 0);
-    case PR_GET_CHILD_SUBREAPER: {
-      MutexLock l(t.kernel().tree().mu);
-      return int64_t{t.group().state().subreaper};
-    }
+    case PR_GET_CHILD_SUBREAPER:
+      return Put32(t, a2, IsSubreaper(t) ? 1 : 0);
     case PR_SET_TIMERSLACK:
       ts.timer_slack = a2 == 0 ? 50000 : a2;
       return Done();
