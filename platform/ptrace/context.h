@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "platform/api/platform.h"
+#include "platform/base/mutex.h"
 #include "platform/ptrace/address_space.h"
 #include "platform/ptrace/placement.h"
 #include "platform/ptrace/tracee.h"
@@ -30,7 +31,8 @@ class PtraceContext final : public platform::Context {
   bool Bind(const std::shared_ptr<Space>& space);
   void PlaceDied();
   platform::Stop RunOnce(arch::Registers& regs);
-  uint64_t PlaceCpuNanos() const;
+  void StartUsage(int32_t pid);
+  void StopUsage();
 
   Placement::Seat seat_;
   std::shared_ptr<Space> space_;  // where it is bound, or null
@@ -40,8 +42,13 @@ class PtraceContext final : public platform::Context {
   // What to load before the next run, if stale_; else the place has the state.
   arch::FpuState fpu_;
   bool stale_ = true;
-  uint64_t cpu_nanos_ = 0;     // used in places given up
-  uint64_t place_start_ = 0;   // CPU time of the place when it was taken
+
+  // CPU time, which others ask for too: of the places given up, and of the place in use less what
+  // it had used when it was taken.
+  Mutex<LockRank::kPlacement> usage_mu_;
+  uint64_t used_before_ ABSL_GUARDED_BY(usage_mu_) = 0;
+  uint64_t place_start_ ABSL_GUARDED_BY(usage_mu_) = 0;
+  int32_t usage_pid_ ABSL_GUARDED_BY(usage_mu_) = -1;
 
   std::atomic<bool> interrupt_{false};
   std::atomic<int32_t> running_pid_{-1};

@@ -16,6 +16,16 @@ int32_t ThreadId() {
   return id;
 }
 
+// CPU time of the process that serves as the guest thread (clock_getcpuclockid(3)); `otherwise` if
+// it is gone.
+uint64_t ProcessCpuNanos(int32_t pid, uint64_t otherwise) {
+  constexpr uint32_t kSchedClock = 2;
+  const auto clock = static_cast<clockid_t>(~static_cast<uint32_t>(pid) << 3 | kSchedClock);
+  timespec t{};
+  if (clock_gettime(clock, &t) != 0) return otherwise;
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
 }  // namespace
 
 PtraceContext::PtraceContext(PtracePlatform& platform)
@@ -23,18 +33,23 @@ PtraceContext::PtraceContext(PtracePlatform& platform)
 
 PtraceContext::~PtraceContext() { Release(); }
 
-// CPU time of the process that serves as the guest thread (clock_getcpuclockid(3)).
-uint64_t PtraceContext::PlaceCpuNanos() const {
-  constexpr uint32_t kSchedClock = 2;
-  const auto clock = static_cast<clockid_t>(~static_cast<uint32_t>(place_.pid) << 3 | kSchedClock);
-  timespec t{};
-  if (clock_gettime(clock, &t) != 0) return place_start_;
-  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+uint64_t PtraceContext::GuestCpuNanos() {
+  MutexLock l(usage_mu_);
+  if (usage_pid_ < 0) return used_before_;
+  return used_before_ + ProcessCpuNanos(usage_pid_, place_start_) - place_start_;
 }
 
-uint64_t PtraceContext::GuestCpuNanos() {
-  if (space_ == nullptr) return cpu_nanos_;
-  return cpu_nanos_ + (PlaceCpuNanos() - place_start_);
+void PtraceContext::StartUsage(int32_t pid) {
+  MutexLock l(usage_mu_);
+  usage_pid_ = pid;
+  place_start_ = ProcessCpuNanos(pid, 0);
+}
+
+void PtraceContext::StopUsage() {
+  const uint64_t used = GuestCpuNanos();
+  MutexLock l(usage_mu_);
+  used_before_ = used;
+  usage_pid_ = -1;
 }
 
 bool PtraceContext::Bind(const std::shared_ptr<Space>& space) {
@@ -50,13 +65,14 @@ bool PtraceContext::Bind(const std::shared_ptr<Space>& space) {
   }
   space_ = space;
   tracer_ = ThreadId();
-  place_start_ = PlaceCpuNanos();
+  StartUsage(place_.pid);
   seat_.Forget();
   return true;
 }
 
 // The place is dead and reaped, or beyond reach.
 void PtraceContext::PlaceDied() {
+  StopUsage();
   KillStub(place_.pid);
   space_->DropPlace(place_);
   space_ = nullptr;
@@ -66,10 +82,10 @@ void PtraceContext::PlaceDied() {
 void PtraceContext::Release() {
   seat_.Idle();
   if (space_ == nullptr) return;
-  cpu_nanos_ = GuestCpuNanos();
   if (!stale_ && tracee_.GetFpu(fpu_)) stale_ = true;
   // From another thread than the tracer all this fails, and the place can only be killed.
   if (tracee_.Park()) {
+    StopUsage();
     space_->ReturnPlace(place_);
     space_ = nullptr;
     stale_ = true;

@@ -17,8 +17,8 @@ namespace runsc::ptrace_platform {
 // letting go of guests that compute for long without a call, which the host then balances.
 class Placement {
  public:
-  // `cpus`: how many the sandbox may use.
-  explicit Placement(int cpus);
+  // Over the CPUs that the calling thread may use.
+  Placement();
   ~Placement();
 
   // One sentry thread and the guest process that it traces.
@@ -55,6 +55,7 @@ class Placement {
 
  private:
   int Choose(int preferred) const;
+  int IndexHere() const;
   void Watch();
   bool ScanOnce();
   void WakeWatcher();

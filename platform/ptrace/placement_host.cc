@@ -41,8 +41,7 @@ std::vector<int> AllowedCpus() {
 
 }  // namespace
 
-Placement::Placement(int cpus) : cpus_(AllowedCpus()) {
-  if (cpus > 0 && cpus_.size() > static_cast<size_t>(cpus)) cpus_.resize(static_cast<size_t>(cpus));
+Placement::Placement() : cpus_(AllowedCpus()) {
   if (cpus_.size() < 2) return;  // nothing to place
   loads_ = std::make_unique<std::atomic<int>[]>(cpus_.size());
   watcher_ = std::thread([this] { Watch(); });
@@ -64,6 +63,12 @@ int Placement::Choose(int preferred) const {
     }
   }
   return best;
+}
+
+// Index of the CPU that the calling thread is on; -1 if it is none of ours.
+int Placement::IndexHere() const {
+  const auto it = std::find(cpus_.begin(), cpus_.end(), sched_getcpu());
+  return it == cpus_.end() ? -1 : static_cast<int>(it - cpus_.begin());
 }
 
 Placement::Seat::Seat(Placement& placement) : placement_(placement) {
@@ -99,7 +104,7 @@ void Placement::Seat::Enter(int32_t pid) {
     guest_cpu_ = -1;
   }
   if (cpu_ < 0) {
-    cpu_ = p.Choose(thread_cpu_);
+    cpu_ = p.Choose(thread_cpu_ >= 0 ? thread_cpu_ : p.IndexHere());
     p.loads_[cpu_].fetch_add(1, std::memory_order_relaxed);
   } else if (++entries_ % kRebalanceEvery == 0) {
     const int best = p.Choose(cpu_);

@@ -28,7 +28,7 @@ class PtracePlatform final : public platform::Platform {
   Placement& placement() { return placement_; }
 
  private:
-  explicit PtracePlatform(int cpus) : placement_(cpus) {}
+  PtracePlatform() = default;
 
   static constexpr size_t kMaxIdle = 4;
   Placement placement_;

@@ -64,8 +64,8 @@ const platform::PlatformFactory kFactory = {
 }  // namespace
 
 ErrnoOr<std::unique_ptr<platform::Platform>> PtracePlatform::Create(
-    const platform::PlatformOptions& options) {
-  std::unique_ptr<PtracePlatform> p(new PtracePlatform(options.cpus));
+    const platform::PlatformOptions&) {
+  std::unique_ptr<PtracePlatform> p(new PtracePlatform());
   p->files_ = TRY(StubFiles::Create());
   {
     MutexLock l(p->mu_);
