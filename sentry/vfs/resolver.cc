@@ -231,6 +231,8 @@ ErrnoOr<Ref<Dentry>> Resolver::ChildLocked(Dentry& dir, std::string_view name) {
   ErrnoOr<Ref<Inode>> inode = parent.Lookup(name);
   if (!inode.ok() && inode.error() != Errno::kNoent) return inode.error();
   bool keep = (parent.fs().flags() & Filesystem::kNoCache) == 0;
+  // As Linux's proc: what is not there cannot be created either.
+  if (!inode.ok() && !keep) return Errno::kNoent;
   return DentryCache::Add(&dir, name, inode.ok() ? *std::move(inode) : nullptr, keep);
 }
 

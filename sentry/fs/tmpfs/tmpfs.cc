@@ -17,6 +17,10 @@ namespace {
 
 constexpr uint64_t kTmpfsMagic = 0x01021994;
 
+// Set once at boot by RegisterTmpfs.
+MemoryFile* g_memory = nullptr;
+uint64_t g_total_memory = 0;
+
 ErrnoOr<uint64_t> ParseNumber(std::string_view& text, int base) {
   uint64_t v = 0;
   auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), v, base);
@@ -132,6 +136,9 @@ ErrnoOr<FsStat> Tmpfs::StatFs() {
   FsStat s;
   s.type = kTmpfsMagic;
   uint64_t max = space_->max_pages(), used = space_->pages();
+  // Without a limit of its own (the overlay's upper layer) memory is the limit; programs that look
+  // for room first must find some.
+  if (max == 0) max = g_total_memory / kPageSize;
   if (max != 0) {
     s.blocks = max;
     s.blocks_free = s.blocks_available = max > used ? max - used : 0;
@@ -165,13 +172,6 @@ Status Tmpfs::Remount(const OpContext& ctx, std::string_view options) {
   now = TRY(ParseTmpfsOptions(options, 0, ctx.creds, now));
   return space_->SetLimits(now.size / kPageSize, now.inodes);
 }
-
-namespace {
-
-MemoryFile* g_memory = nullptr;  // set once at boot
-uint64_t g_total_memory = 0;
-
-}  // namespace
 
 void RegisterTmpfs(MemoryFile& memory, uint64_t total_memory) {
   g_memory = &memory;

@@ -69,6 +69,14 @@ ErrnoOr<void> Ustat(Task& t, uint32_t dev, UserAddr buf) {
 
 ErrnoOr<int64_t> NameToHandleAt(Task& t, FdNum dirfd, UserAddr path, UserAddr handle,
                                 UserAddr mount_id, uint32_t flags) {
+  constexpr uint32_t kMaxHandle = 128;  // MAX_HANDLE_SZ
+  if ((flags & ~static_cast<uint32_t>(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH | 0x200)) != 0) {
+    return Errno::kInval;
+  }
+  AtPath at(t);
+  TRY(at.LoadMaybeEmpty(dirfd, path, (flags & AT_EMPTY_PATH) != 0));
+  TRY(at.Resolve((flags & AT_SYMLINK_FOLLOW) != 0));
+  if (TRY(t.mem().Get<uint32_t>(handle)) > kMaxHandle) return Errno::kInval;
   return t.Unimplemented("name_to_handle_at", Errno::kOpnotsupp);
 }
 
