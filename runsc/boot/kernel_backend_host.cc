@@ -14,6 +14,7 @@
 #include "runsc/boot/process_setup.h"
 #include "runsc/boot/special_mounts.h"
 #include "runsc/filters/filters.h"
+#include "sentry/kernel/group_state.h"
 #include "sentry/loader/loader.h"
 #include "sentry/usermem/usermem.h"
 #include "syscalls/table/table.h"
@@ -155,6 +156,7 @@ HostOr<Ref<ThreadGroup>> KernelBackend::Launch(Container& c, const ProcessConfig
 HostOr<int32_t> KernelBackend::Start(const std::string& container) {
   Container* c = TRY(Find(container));
   c->init = TRY(Launch(*c, c->config.process, std::move(c->stdio)));
+  if (c->config.killable_init) c->init->state().unkillable = false;
   int32_t pid = c->init->pid();
   kernel_->StartProcess(*c->init);
   return pid;

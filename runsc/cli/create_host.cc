@@ -197,6 +197,7 @@ class DoCommand : public Command {
     options.flags = &flags;
     options.open_log = LogOpenerFor(flags);
     options.attached = true;
+    options.killable_init = true;
     options.spec = &spec;
     options.id = RandomId();
     options.bundle = "/";

@@ -20,6 +20,7 @@ struct LaunchOptions {
   const cli::Flags* flags = nullptr;
   LogOpener open_log;
   bool attached = false;
+  bool killable_init = false;  // see ContainerConfig
   std::array<int, 3> stdio = {0, 1, 2};
   // The container's new terminal, which becomes the sentry's controlling one; -1: none.
   int tty = -1;

@@ -212,6 +212,7 @@ HostOr<Launched> Launch(const LaunchOptions& options) {
   sandbox::IsolationSet may_miss =
       TRY(sandbox::ParseIsolations(flags.unsafe_allow_missing_isolation));
   spec::Plan plan = TRY(spec::MakePlan(*options.spec, options.id, options.bundle));
+  plan.config.killable_init = options.killable_init;
   TRY(ApplyFileFlags(flags, &plan));
   TRY(CheckTrees(plan));
   LogPhase("plan");

@@ -127,7 +127,8 @@ void Visit(A& a, MountConfig& m) {
 }
 template <typename A>
 void Visit(A& a, ContainerConfig& m) {
-  All(a, m.id, m.hostname, m.domainname, m.process, m.root_read_only, m.root_overlay,
+  All(a, m.id, m.hostname, m.domainname, m.process, m.killable_init,
+      m.root_read_only, m.root_overlay,
       m.mounts_overlay, m.overlay_bytes, m.root_shared, m.mounts_shared, m.mounts, m.masked_paths,
       m.read_only_paths, m.sysctls);
 }

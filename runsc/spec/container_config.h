@@ -59,6 +59,8 @@ struct ContainerConfig {
   std::string hostname;
   std::string domainname;
   ProcessConfig process;
+  // Signals end the init as they would any process, though it is pid 1 (do).
+  bool killable_init = false;
   bool root_read_only = false;
   OverlayKind root_overlay = OverlayKind::kMemory;
   OverlayKind mounts_overlay = OverlayKind::kNone;
