@@ -31,6 +31,7 @@ constexpr Rule kCommon[] = {
     {SYS_munmap, "freeing what was mapped"},
     {SYS_mremap, "heap growth", {Within(3, MREMAP_MAYMOVE)}},
     {SYS_brk, "heap growth"},
+    {SYS_openat, "no: malloc asks for /proc/sys/vm/overcommit_memory when a heap shrinks", {}, EACCES},
     {SYS_madvise, "guest memory and free heap go back to the host"},
     {SYS_mincore, "whether pages of a donated file are there"},
     {SYS_msync, "writes through shared mappings of donated files"},
