@@ -155,8 +155,11 @@ ErrnoOr<size_t> UnixEndpoint::Send(UserIn& src, UnixEndpoint* destination,
   SocketAddress source;
   {
     MutexLock l(mu_);
-    if (int e = error_.exchange(0); e != 0) return static_cast<Errno>(e);
     if (write_shut_) return Errno::kPipe;
+    // Writing to a connection whose other end went is EPIPE, also if it went with data unread.
+    if (!is_connected_type()) {
+      if (int e = error_.exchange(0); e != 0) return static_cast<Errno>(e);
+    }
     if (!to) {
       if (state_ != State::kConnected) return Errno::kNotconn;
       to = peer_;
