@@ -87,12 +87,17 @@ int RunCommand(const CommandRow& row, const Flags& flags, std::vector<std::strin
   return status.error().text.rfind("usage: ", 0) == 0 ? kExitUsage : kExitInternal;
 }
 
-void SetupLog(const Flags& flags, const char* command) {
+// False: a log is asked for but cannot be opened, which was reported.
+bool SetupLog(const Flags& flags, const char* command) {
   Fd log = OpenDebugLog(flags, command, "");
-  if (!log.ok()) return;
+  if (!log.ok()) {
+    return flags.debug_log.empty() ||
+           !(flags.debug_command.empty() || HasWord(flags.debug_command, command));
+  }
   LogSetup(log.Release(), flags.debug ? LogLevel::kDebug : LogLevel::kInfo,
            FormatOf(flags.debug_log_format));
   container::LogPhase("flags");
+  return true;
 }
 
 int Main(std::vector<std::string> args) {
@@ -128,8 +133,8 @@ int Main(std::vector<std::string> args) {
       LogSetup(sandbox::kLogFd, flags.debug ? LogLevel::kDebug : LogLevel::kInfo,
                FormatOf(flags.debug_log_format));
     }
-  } else {
-    SetupLog(flags, row->name);
+  } else if (!SetupLog(flags, row->name)) {
+    return kExitInternal;
   }
   return RunCommand(*row, flags, std::move(args));
 }
@@ -148,8 +153,10 @@ Fd OpenDebugLog(const Flags& flags, const char* command, const std::string& id) 
   Replace(path, "%COMMAND%", command);
   Replace(path, "%ID%", id);
   Replace(path, "%CID%", id);
+  // Directories are made, but none in the root: that is a mistyped path.
   size_t slash = path.rfind('/');
-  if (slash != std::string::npos && slash > 0) {
+  std::string top = path.substr(0, path.find('/', 1));
+  if (slash != std::string::npos && slash > 0 && access(top.c_str(), F_OK) == 0) {
     (void)host::MakeDirs(path.substr(0, slash), 0755);
   }
   HostOr<Fd> fd = host::OpenAt(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0644);
