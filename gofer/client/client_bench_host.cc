@@ -38,7 +38,8 @@ void Run() {
   Measure("getattr", 20000, [&] { (void)client->GetAttr(root).ok(); });
   Measure("walk one, attributes only", 20000,
           [&] { (void)client->WalkOne(d, "file5", kWalkNoIds).ok(); });
-  Measure("walk one with id, close", 20000, [&] { client->Close(client->WalkOne(d, "file5")->node); });
+  Measure("walk one with id, close", 20000,
+          [&] { client->Close(client->WalkOne(d, "file5")->node); });
   Measure("open by name, donate, close", 20000,
           [&] { (void)client->Open(d, "file7", kOpenRead).ok(); });
   for (bool attrs : {false, true}) {

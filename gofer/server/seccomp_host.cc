@@ -24,6 +24,7 @@ struct Allow {
 };
 
 constexpr uint64_t kInt = 0xffffffff;
+constexpr uint64_t kNoFollow = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
 constexpr uint64_t kCwd = static_cast<uint32_t>(AT_FDCWD);
 
 const Allow kAllowed[] = {
@@ -56,7 +57,7 @@ const Allow kAllowed[] = {
     {SCMP_SYS(listxattr)},
     // Changing attributes. The paths of these are names in the working directory.
     {SCMP_SYS(fchown)},
-    {SCMP_SYS(fchownat), 4, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW},
+    {SCMP_SYS(fchownat), 4, kNoFollow, kNoFollow},
     {SCMP_SYS(fchmod)},
     {SCMP_SYS(fchmodat), 0, kInt, kCwd},
     {SCMP_SYS(utimensat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH},

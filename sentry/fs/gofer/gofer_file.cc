@@ -25,14 +25,8 @@ ErrnoOr<size_t> GoferFile::ReadAt(IoContext& io, UserOut& dst, uint64_t offset) 
 
 ErrnoOr<size_t> GoferFile::WriteAt(IoContext& io, UserIn& src, uint64_t offset,
                                    uint64_t* end_offset) {
-  size_t n = 0;
-  if (io.append) {
-    MutexLock l(inode_->append_mu);
-    offset = TRY(host_->Size());
-    n = TRY(host_->Write(src, offset));
-  } else {
-    n = TRY(host_->Write(src, offset));
-  }
+  size_t n = io.append ? TRY(inode_->Append(*host_, src, &offset))
+                       : TRY(host_->Write(src, offset));
   inode_->Written();
   if (end_offset != nullptr) *end_offset = offset + n;
   return n;

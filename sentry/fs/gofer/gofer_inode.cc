@@ -347,6 +347,12 @@ ErrnoOr<std::string> GoferInode::Readlink(const OpContext& ctx) {
   return target;
 }
 
+ErrnoOr<size_t> GoferInode::Append(const HostFile& file, UserIn& src, uint64_t* at) {
+  MutexLock l(mu_);
+  *at = TRY(file.Size());
+  return file.Write(src, *at);
+}
+
 ErrnoOr<Ref<HostFile>> GoferInode::OpenHost(bool writable) {
   if (Ref<HostFile> have = data_->Get(writable)) return have;
   uint32_t flags = gofer::kOpenRead | (writable ? gofer::kOpenWrite : 0);

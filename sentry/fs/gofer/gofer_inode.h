@@ -63,8 +63,8 @@ class GoferInode final : public Inode {
 
   // --- for gofer_file.cc ---
 
-  // Held from finding the end of the file to writing there.
-  Mutex<LockRank::kInode> append_mu;
+  // Writes at the end of the file, one writer at a time; `*at` is where that was.
+  ErrnoOr<size_t> Append(const HostFile& file, UserIn& src, uint64_t* at);
   // A descriptor of the contents, kept or from the gofer.
   ErrnoOr<Ref<HostFile>> OpenHost(bool writable);
   GoferData* data() const { return data_.get(); }
