@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <string>
@@ -165,16 +166,20 @@ TEST(VdsoTest, ResolutionAndCpu) {
   EXPECT_EQ(getcpu(nullptr, nullptr, nullptr), 0);
 }
 
-// Prints the cost; asserts that no call went to the kernel.
+// Prints the cost; asserts that no call went to the kernel. The best of short rounds, so that a
+// busy machine does not matter.
 TEST(VdsoTest, CostOfACall) {
   auto* gettime = Function<int(int, timespec*)>("__vdso_clock_gettime");
-  constexpr int kCalls = 1000000;
+  constexpr int kCalls = 5000;
   timespec t{};
-  const int64_t start = MonotonicNanos();
-  for (int i = 0; i < kCalls; ++i) gettime(CLOCK_MONOTONIC, &t);
-  const int64_t per_call = (MonotonicNanos() - start) / kCalls;
-  printf("clock_gettime %lld ns\n", static_cast<long long>(per_call));
-  EXPECT_LT(per_call, 100);
+  int64_t best = INT64_MAX;
+  for (int round = 0; round < 200; ++round) {
+    const int64_t start = MonotonicNanos();
+    for (int i = 0; i < kCalls; ++i) gettime(CLOCK_MONOTONIC, &t);
+    best = std::min(best, (MonotonicNanos() - start) / kCalls);
+  }
+  printf("clock_gettime %lld ns\n", static_cast<long long>(best));
+  EXPECT_LT(best, 100);
 }
 
 }  // namespace
