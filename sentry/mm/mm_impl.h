@@ -20,7 +20,7 @@ inline constexpr uint64_t kLazyPiece = uint64_t{64} << 20;
 // Ranges up to this size are worth taking from recycled pages that are zeroed and entered at once.
 inline constexpr uint64_t kSmallBytes = 16 * kPageSize;
 // Private writable file mappings up to this size are copied when mapped.
-inline constexpr uint64_t kCopyAheadBytes = 8 * kPageSize;
+inline constexpr uint64_t kCopyAheadBytes = 16 * kPageSize;
 // Pages copied by one copy-on-write fault: at first, and at most when faults come in sequence.
 inline constexpr uint64_t kCowWindow = 8 * kPageSize;
 inline constexpr uint64_t kCowWindowMax = 64 * kPageSize;
