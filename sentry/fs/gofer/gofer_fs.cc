@@ -121,8 +121,30 @@ void GoferFs::NoteNode(GoferInode* inode) {
 }
 
 void GoferFs::NoteIdleFile(GoferInode* inode) {
+  // One that waits in the queue already is not queued again but spared once (TrimIdleFiles).
+  if (inode->idle_queued_.exchange(true)) {
+    inode->idle_again_.store(true);
+    return;
+  }
   MutexLock l(mu_);
   idle_files_.push_back({inode->dev_, inode->ino_});
+}
+
+void GoferFs::TrimIdleFiles(std::vector<Ref<GoferInode>>* out) {
+  for (size_t looks = idle_files_.size(); looks > 0; --looks) {
+    if (idle_files_.size() <= options_.max_idle_files) return;
+    Key key = idle_files_.front();
+    idle_files_.pop_front();
+    auto it = inodes_.find(key);
+    if (it == inodes_.end() || !it->second->TryIncRef()) continue;
+    Ref<GoferInode> inode = Ref<GoferInode>::Adopt(it->second);
+    if (inode->idle_again_.exchange(false)) {
+      idle_files_.push_back(key);
+    } else {
+      inode->idle_queued_.store(false);
+    }
+    out->push_back(std::move(inode));  // dropped unlocked
+  }
 }
 
 void GoferFs::TrimQueue(std::deque<Key>& queue, size_t limit,
@@ -142,10 +164,12 @@ void GoferFs::Trim() {
   {
     MutexLock l(mu_);
     TrimQueue(nodes_, max_nodes_, &nodes);
-    TrimQueue(idle_files_, options_.max_idle_files, &files);
+    TrimIdleFiles(&files);
   }
   for (auto& inode : nodes) inode->DropNode();
-  for (auto& inode : files) inode->DropIdleFiles();
+  for (auto& inode : files) {
+    if (!inode->idle_queued_.load()) inode->DropIdleFiles();
+  }
 }
 
 }  // namespace runsc

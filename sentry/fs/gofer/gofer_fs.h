@@ -86,6 +86,7 @@ class GoferFs final : public Filesystem {
   void Trim();
   void TrimQueue(std::deque<Key>& queue, size_t limit, std::vector<Ref<GoferInode>>* out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TrimIdleFiles(std::vector<Ref<GoferInode>>* out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   gofer::Client& client_;
   const GoferFsOptions options_;

@@ -73,6 +73,8 @@ class GoferInode final : public Inode {
   // Truncation through whatever is at hand; cuts mappings.
   Status TruncateTo(uint64_t size);
   void FileOpened() { open_files_.fetch_add(1, std::memory_order_relaxed); }
+  // In the file system's queue of idle files; closed again since it was put there.
+  std::atomic<bool> idle_queued_{false}, idle_again_{false};
   void FileClosed();
   // Adds entries from position `*at` of the listing on, which moves behind the last one added.
   // `*listing` is what one open directory goes through; fetched if null.
