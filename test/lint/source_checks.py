@@ -80,11 +80,11 @@ def include_concrete_platform():
 
 
 def include_gofer_client():
-    """gofer/client is used by sentry/fs/gofer only, gofer/server by runsc only"""
+    """gofer/client is used by sentry/fs/gofer, and by runsc/boot to connect; gofer/server by runsc only"""
     bad = []
     for path, target in includes():
         if target.startswith("gofer/client/"):
-            allowed = ("gofer/client/", "sentry/fs/gofer/")
+            allowed = ("gofer/client/", "sentry/fs/gofer/", "runsc/boot/")
         elif target.startswith("gofer/server/"):
             allowed = ("gofer/server/", "runsc/")
         else:
