@@ -84,7 +84,7 @@ Status MemoryManager::Impl::DropContents(VmaMap::iterator it, AddrRange range,
   }
   runs.Join(range);
   if (!dropped) return Ok();
-  MapBatch batch(as);
+  MapBatch batch(as, batch_depth);
   as.Unmap(range);
   // What else was in the range is shown again together with what takes the place of the dropped.
   Status filled = Fill(it, range, false);

@@ -193,7 +193,7 @@ Status MemoryManager::Impl::Populate(AddrRange range, Access want, Discards& dis
 }
 
 Status MemoryManager::Impl::ShowRuns(AddrRange range, bool populate) {
-  MapBatch batch(as);
+  MapBatch batch(as, batch_depth);
   for (auto v = vmas.Find(range.start); v != vmas.end() && v->first < range.end; ++v) {
     const Vma& vma = v->second;
     AddrRange part = AddrRange{v->first, vma.end}.Intersect(range);
@@ -208,7 +208,7 @@ Status MemoryManager::Impl::ShowRuns(AddrRange range, bool populate) {
 
 Status MemoryManager::Impl::UpdateRights(AddrRange range) {
   if (!runs.Meets(range)) return Ok();
-  MapBatch batch(as);
+  MapBatch batch(as, batch_depth);
   Status first = Ok();
   runs.Split(range.end);
   auto r = runs.Split(range.start);

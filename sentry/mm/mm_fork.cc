@@ -198,8 +198,8 @@ Status MemoryManager::Impl::ForkInto(Impl& child, uint64_t stack_pointer) {
   child.brk_start = brk_start;
   child.limits = limits;
   child.any_sealed = any_sealed;
-  MapBatch parent_batch(as);
-  MapBatch child_batch(child.as);
+  MapBatch parent_batch(as, batch_depth);
+  MapBatch child_batch(child.as, child.batch_depth);
   Status status = Forker(*this, child, stack_pointer).Copy();
   // The parent's copy-on-write marks stay even if the child fails: it only faults once more.
   Status protect = parent_batch.Finish();

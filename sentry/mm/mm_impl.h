@@ -91,6 +91,7 @@ struct MemoryManager::Impl {
   // Faults in a row at one address that looked resolved already.
   uint64_t stuck_addr ABSL_GUARDED_BY(mu) = 0;
   uint32_t stuck_count ABSL_GUARDED_BY(mu) = 0;
+  int batch_depth ABSL_GUARDED_BY(mu) = 0;  // MapBatch
   bool any_sealed ABSL_GUARDED_BY(mu) = false;
   bool cleared ABSL_GUARDED_BY(mu) = false;
 
@@ -213,21 +214,25 @@ class ABSL_SCOPED_LOCKABLE MmLock {
   MemoryManager::Impl& impl_;
 };
 
-// Sends the platform's map calls together; Finish answers the first error.
+// Sends the platform's map calls together; Finish answers the first error. Only the outermost of
+// nested ones sends (`depth` counts them, one counter an address space).
 class MapBatch {
  public:
-  explicit MapBatch(platform::AddressSpace& as) : as_(as) { as_.BeginBatch(); }
+  MapBatch(platform::AddressSpace& as, int& depth) : as_(as), depth_(depth) {
+    if (depth_++ == 0) as_.BeginBatch();
+  }
   ~MapBatch() {
-    if (!done_) (void)as_.EndBatch();
+    if (!done_) (void)Finish();
   }
   MapBatch(const MapBatch&) = delete;
   Status Finish() {
     done_ = true;
-    return as_.EndBatch();
+    return --depth_ == 0 ? as_.EndBatch() : Ok();
   }
 
  private:
   platform::AddressSpace& as_;
+  int& depth_;
   bool done_ = false;
 };
 

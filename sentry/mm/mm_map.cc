@@ -80,7 +80,7 @@ ErrnoOr<uint64_t> MemoryManager::Impl::Place(const MMapRequest& r, uint64_t leng
 
 Status MemoryManager::Impl::MapAt(uint64_t start, Vma vma, bool populate, Discards& discards) {
   AddrRange range{start, vma.end};
-  MapBatch batch(as);
+  MapBatch batch(as, batch_depth);
   // If all of it is shown anew, that replaces what the platform had there.
   bool replaced = vma.Anonymous() && vma.access.Any() && (range.size() <= kEagerBytes || populate);
   bool had_runs = RemoveRange(range, discards, !replaced);

@@ -57,7 +57,7 @@ Status MemoryManager::MProtect(UserAddr addr, uint64_t length, Access access, bo
   if (range.empty()) return status;
   if (m.vmas.size() + 2 > kMaxMapCount) return Errno::kNomem;
   m.ChangeVmas(range, [access](Vma& v) { v.access = access; });
-  MapBatch batch(m.as);
+  MapBatch batch(m.as, m.batch_depth);
   Status changed = m.UpdateRights(range);
   if (access.Any()) {
     for (auto v = m.vmas.Find(range.start); v != m.vmas.end() && v->first < range.end; ++v) {

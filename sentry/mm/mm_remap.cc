@@ -62,7 +62,7 @@ ErrnoOr<UserAddr> MemoryManager::Impl::MoveVma(const Move& m, Discards& discards
     vmas.Join({m.from, m.from + m.old_size});
   }
   uint64_t kept = std::min(m.old_size, m.new_size);
-  MapBatch batch(as);
+  MapBatch batch(as, batch_depth);
   auto inserted = TRY(InsertVma(m.to, vma));
   Status status = Ok();
   if (m.old_size != 0) {
