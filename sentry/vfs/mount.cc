@@ -100,20 +100,30 @@ bool MountNamespace::Contains(const Path& path) {
 
 Status MountNamespace::Attach(Ref<Mount> mount, const Path& given) {
   Path at = Traverse(given);
-  if (at.dentry->IsUnlinked()) return Errno::kNoent;
-  if (mount->root()->get_inode()->IsDir() != at.dentry->get_inode()->IsDir()) {
-    return Errno::kNotdir;
-  }
+  MountTree::Dropped dropped;
   {
     WriterLock l(MountTree::mu());
-    if (at.mount->ns_ != this) return Errno::kInval;
-    if (MountTree::FindLocked(at.mount.get(), at.dentry.get()) != nullptr) return Errno::kBusy;
-    size_t n = MountTree::CountLocked(mount.get());
-    if (count_ + n > kMaxMounts) return Errno::kNospc;
-    count_ += n;
+    Status allowed = CheckAttachLocked(*mount, at);
+    if (!allowed.ok()) {
+      // A recursive bind's copies are in the table already.
+      MountTree::DissolveLocked(std::move(mount), dropped);
+      return allowed;
+    }
+    count_ += MountTree::CountLocked(mount.get());
     MountTree::AttachLocked(std::move(mount), at.mount.get(), at.dentry, this);
   }
   Changed();
+  return Ok();
+}
+
+Status MountNamespace::CheckAttachLocked(const Mount& mount, const Path& at) {
+  if (at.dentry->IsUnlinked()) return Errno::kNoent;
+  if (mount.root()->get_inode()->IsDir() != at.dentry->get_inode()->IsDir()) {
+    return Errno::kNotdir;
+  }
+  if (at.mount->ns_ != this) return Errno::kInval;
+  if (MountTree::FindLocked(at.mount.get(), at.dentry.get()) != nullptr) return Errno::kBusy;
+  if (count_ + MountTree::CountLocked(&mount) > kMaxMounts) return Errno::kNospc;
   return Ok();
 }
 

@@ -47,12 +47,17 @@ struct TmpfsPages::Extents {
   }
 };
 
-bool TmpfsSpace::TakePages(uint64_t n) {
+uint64_t TmpfsSpace::TakePages(uint64_t n) {
   uint64_t limit = max_pages();
-  uint64_t old = pages_.fetch_add(n, std::memory_order_relaxed);
-  if (limit == 0 || old + n <= limit) return true;
-  pages_.fetch_sub(n, std::memory_order_relaxed);
-  return false;
+  if (limit == 0) {
+    pages_.fetch_add(n, std::memory_order_relaxed);
+    return n;
+  }
+  uint64_t old = pages_.load(std::memory_order_relaxed), granted;
+  do {
+    granted = old < limit ? std::min(n, limit - old) : 0;
+  } while (!pages_.compare_exchange_weak(old, old + granted, std::memory_order_relaxed));
+  return granted;
 }
 
 bool TmpfsSpace::TakeInode() {
@@ -150,12 +155,8 @@ ErrnoOr<uint64_t> TmpfsPages::FillLocked(uint64_t start, uint64_t end) {
       continue;
     }
     uint64_t hole_end = it == extents_->map.end() ? end : std::min(end, it->first);
-    uint64_t pages = (hole_end - at) / kPageSize;
-    if (!space_->TakePages(pages)) {
-      // Page by page until it is full.
-      pages = 1;
-      if (!space_->TakePages(1)) return at > start ? ErrnoOr<uint64_t>(at) : Errno::kNospc;
-    }
+    uint64_t pages = space_->TakePages((hole_end - at) / kPageSize);
+    if (pages == 0) return at > start ? ErrnoOr<uint64_t>(at) : Errno::kNospc;
     ErrnoOr<FileRange> mem = TakeLocked(at, pages * kPageSize);
     if (!mem.ok()) {
       space_->PutPages(pages);

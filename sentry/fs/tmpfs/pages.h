@@ -21,7 +21,8 @@ class TmpfsSpace : public RefCounted {
   // Zero limits are none.
   TmpfsSpace(uint64_t max_pages, uint64_t max_inodes)
       : max_pages_(max_pages), max_inodes_(max_inodes) {}
-  bool TakePages(uint64_t n);
+  // Takes as many of `n` as there is room for; answers how many.
+  uint64_t TakePages(uint64_t n);
   void PutPages(uint64_t n) { pages_.fetch_sub(n, std::memory_order_relaxed); }
   bool TakeInode();
   void PutInode() { inodes_.fetch_sub(1, std::memory_order_relaxed); }

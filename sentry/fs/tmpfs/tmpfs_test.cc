@@ -294,6 +294,19 @@ TEST_F(TmpfsTest, BindPivotAndMountInfo) {
   EXPECT_EQ(fs_->root(), ns_->Root());
 }
 
+TEST_F(TmpfsTest, FailedRecursiveBindLeavesNothing) {
+  for (const char* d : {"/a", "/a/sub"}) ASSERT_TRUE(vfs::Mkdir(At(), d, 0777).ok());
+  Put("/file", "x");
+  auto at = [&](const char* p) { return vfs::Lookup(At(), p, true).value(); };
+  Ref<Dentry> sub = at("/a/sub").dentry;
+  ASSERT_TRUE(
+      ns_->Attach(Mount::New(Tmpfs::New(*memory_, {}), 0, "inner"), at("/a/sub")).ok());
+  EXPECT_EQ(sub->mounted.load(), 1u);
+  EXPECT_EQ(ns_->Attach(ns_->Bind(at("/a"), true).value(), at("/file")).error(), Errno::kNotdir);
+  EXPECT_EQ(sub->mounted.load(), 1u);
+  EXPECT_EQ(ns_->List(ns_->Root()).size(), 2u);
+}
+
 TEST_F(TmpfsTest, ReadDirIsStableUnderDeletion) {
   for (int i = 0; i < 100; ++i) Put("/f" + std::to_string(i), "");
   struct Sink : DirSink {
