@@ -27,7 +27,7 @@ class Descriptor : public RefCounted {
   bool terminal() const { return terminal_; }
   bool seekable() const { return seekable_; }
 
-  // `offset` -1: at the host's own offset.
+  // `offset` -1: at the host's own offset. Regular files transfer all that is there.
   ErrnoOr<size_t> Read(UserOut& dst, int64_t offset);
   ErrnoOr<size_t> Write(UserIn& src, int64_t offset);
   ErrnoOr<int64_t> Seek(int64_t offset, int whence);
@@ -45,6 +45,8 @@ class Descriptor : public RefCounted {
   void Watch();
 
  private:
+  ErrnoOr<size_t> ReadOnce(UserOut& dst, int64_t offset);
+  ErrnoOr<size_t> WriteOnce(UserIn& src, int64_t offset);
   friend class Poller;
   Descriptor(Fd fd, uint32_t mode, uint32_t access);
   ~Descriptor() override;

@@ -106,7 +106,7 @@ void Descriptor::Watch() {
   if (watch_id_ != 0 && !armed_.exchange(true)) Poller::Get().Arm(this, true);
 }
 
-ErrnoOr<size_t> Descriptor::Read(UserOut& dst, int64_t offset) {
+ErrnoOr<size_t> Descriptor::ReadOnce(UserOut& dst, int64_t offset) {
   if (dst.remaining() == 0) return size_t{0};
   Means means = Means::kPlain;
   if (S_ISSOCK(mode_)) {
@@ -125,7 +125,7 @@ ErrnoOr<size_t> Descriptor::Read(UserOut& dst, int64_t offset) {
   return dst.Fill(kMaxTransfer, sink);
 }
 
-ErrnoOr<size_t> Descriptor::Write(UserIn& src, int64_t offset) {
+ErrnoOr<size_t> Descriptor::WriteOnce(UserIn& src, int64_t offset) {
   if (src.remaining() == 0) return size_t{0};
   Means means = Means::kPlain;
   if (S_ISSOCK(mode_)) {
@@ -143,6 +143,31 @@ ErrnoOr<size_t> Descriptor::Write(UserIn& src, int64_t offset) {
   // A pipe that is ready has room for a page.
   HostSink sink(fd(), true, offset, Means::kPlain);
   return src.Drain(terminal_ ? kTerminalRoom : PIPE_BUF, sink);
+}
+
+// One transfer moves one piece of guest memory; a regular file takes or gives all pieces at once.
+ErrnoOr<size_t> Descriptor::Read(UserOut& dst, int64_t offset) {
+  size_t total = 0;
+  do {
+    const int64_t at = offset < 0 ? offset : offset + static_cast<int64_t>(total);
+    ErrnoOr<size_t> n = ReadOnce(dst, at);
+    if (!n.ok()) return total != 0 ? ErrnoOr<size_t>(total) : n;
+    total += *n;
+    if (*n == 0) break;
+  } while (S_ISREG(mode_) && dst.remaining() > 0);
+  return total;
+}
+
+ErrnoOr<size_t> Descriptor::Write(UserIn& src, int64_t offset) {
+  size_t total = 0;
+  do {
+    const int64_t at = offset < 0 ? offset : offset + static_cast<int64_t>(total);
+    ErrnoOr<size_t> n = WriteOnce(src, at);
+    if (!n.ok()) return total != 0 ? ErrnoOr<size_t>(total) : n;
+    total += *n;
+    if (*n == 0) break;
+  } while (S_ISREG(mode_) && src.remaining() > 0);
+  return total;
 }
 
 ErrnoOr<int64_t> Descriptor::Seek(int64_t offset, int whence) {
