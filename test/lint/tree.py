@@ -40,5 +40,5 @@ def layer(path):
 def is_test(path):
     stem = path.rsplit(".", 1)[0]
     name = stem.rsplit("/", 1)[-1]
-    return (layer(path) == len(LAYERS) - 1 or name.startswith("test_") or "_test" in name
+    return (layer(path) == len(LAYERS) - 1 or name.startswith(("test_", "fake_")) or "_test" in name
             or "/contract/" in path)
