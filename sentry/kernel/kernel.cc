@@ -22,6 +22,9 @@ namespace {
 constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+// Process state of one that was created but not started, as /proc/pid/stat shows it.
+constexpr char kParked = 'P';
+
 std::string_view PathVariable(const std::vector<std::string>& envv) {
   for (const std::string& e : envv) {
     if (e.rfind("PATH=", 0) == 0) return std::string_view(e).substr(5);
@@ -97,6 +100,7 @@ ErrnoOr<Ref<ThreadGroup>> Kernel::CreateProcess(ProcessArgs args) {
   auto task = Ref<Task>::Adopt(new Task(*this, group));
   TaskState& ts = task->state();
   ts.context = std::move(context);
+  ts.run_state.store(kParked, std::memory_order_relaxed);
   ts.account = AccountOf(args.creds->ruid);
   ts.start_time.store(static_cast<uint64_t>(BoottimeNanos()), std::memory_order_relaxed);
   {
@@ -147,6 +151,7 @@ Status TaskBuilder::LinkFirst(Task& t, bool mortal_init) {
 
 void Kernel::StartProcess(ThreadGroup& group) {
   Ref<Task> leader = group.leader();
+  leader->state().run_state.store('R', std::memory_order_relaxed);
   Status started = tree_->threads.Start(leader);
   if (!started.ok()) Panic("the host refuses a thread for process %d", group.pid());
 }
@@ -160,7 +165,14 @@ void Kernel::KillAll() {
       if (entry.task != nullptr) groups.emplace_back(&entry.task->group());
     }
   }
-  for (const Ref<ThreadGroup>& g : groups) g->Exit(ExitStatus{.signal = SIGKILL});
+  for (const Ref<ThreadGroup>& g : groups) {
+    g->Exit(ExitStatus{.signal = SIGKILL});
+    // One that was created but not started leaves as the others do.
+    Ref<Task> leader = g->leader();
+    if (leader && leader->state().run_state.load(std::memory_order_relaxed) == kParked) {
+      StartProcess(*g);
+    }
+  }
   groups.clear();
   MutexLock l(tree_->mu);
   while (tree_->live_tasks != 0) tree_->all_gone.Wait(tree_->mu);

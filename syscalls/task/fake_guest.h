@@ -190,6 +190,15 @@ class FakeMachine : public ExitListener {
   // Runs program 0 as init until it exits.
   ExitStatus Run(std::vector<Program> programs) {
     GuestPrograms::All() = std::move(programs);
+    ErrnoOr<Ref<ThreadGroup>> init = Create();
+    if (!init.ok()) return ExitStatus{.code = 255};
+    kernel_->StartProcess(**init);
+    std::unique_lock l(mu_);
+    cv_.wait(l, [this] { return ended_; });
+    return status_;
+  }
+  // Program 0 as init, not started.
+  ErrnoOr<Ref<ThreadGroup>> Create() {
     auto fs = Tmpfs::New(*memory_, TmpfsOptions{});
     auto mount = MakeRef<Mount>(fs, Dentry::NewRoot(fs->root()), 0, "tmpfs");
     Ref<MountNamespace> mounts = MountNamespace::New(mount);
@@ -199,12 +208,7 @@ class FakeMachine : public ExitListener {
     args.fs = MakeRef<FsContext>(mounts, mounts->Root(), mounts->Root(), 022);
     args.fds = FdTable::New();
     args.listener = this;
-    ErrnoOr<Ref<ThreadGroup>> init = kernel_->CreateProcess(std::move(args));
-    if (!init.ok()) return ExitStatus{.code = 255};
-    kernel_->StartProcess(**init);
-    std::unique_lock l(mu_);
-    cv_.wait(l, [this] { return ended_; });
-    return status_;
+    return kernel_->CreateProcess(std::move(args));
   }
   Kernel& kernel() { return *kernel_; }
 

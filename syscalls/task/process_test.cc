@@ -45,6 +45,12 @@ TEST(ProcessTest, InitExitsWithItsCode) {
   EXPECT_EQ(m.Run({{[](Guest& g) { ExitWith(g, 42); }}}).code, 42);
 }
 
+TEST(ProcessTest, ProcessThatNeverStartedGoesWithTheKernel) {
+  FakeMachine m;
+  GuestPrograms::All() = {{[](Guest& g) { ExitWith(g, 1); }}};
+  ASSERT_TRUE(m.Create().ok());
+}
+
 TEST(ProcessTest, ParentSeesChildsExitCode) {
   FakeMachine m;
   ExitStatus s = m.Run({{
