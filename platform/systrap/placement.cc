@@ -11,6 +11,9 @@ namespace {
 // costs (40-80 µs on the VMs measured), so trying is never dearer than twice the best choice.
 constexpr uint32_t kMinStreak = 32;
 constexpr uint32_t kMaxStreak = 8192;
+// Two changes of mappings within some four calls.
+constexpr uint32_t kMapWeight = 4;
+constexpr uint32_t kMapsOften = 7;
 constexpr uint64_t kQuickMicros = 20;
 constexpr uint64_t kSpinMicros = 100;
 constexpr uint64_t kContendedMicros = 1000;
@@ -86,6 +89,10 @@ void Placement::BeforeGuest(GuestThread& guest, Stub& stub) {
   if (!active_) BecomeActive();
   const uint64_t now = Tsc();
   if (now - share_since_ > share_pause_) EscapeOthers(stub, now);
+  if (MapsOften(stub)) {
+    StopSpinning();
+    streak_ = 0;
+  }
   if (spare_ != CpuTable::kNone) {
     // Somebody else wants one of the two CPUs, or the sentry took so long that the guest sleeps.
     const bool wanted = table_.Active(spare_) > 0 || table_.Active(home_) > 1;
@@ -106,6 +113,18 @@ void Placement::BeforeGuest(GuestThread& guest, Stub& stub) {
   }
   const auto spin = static_cast<uint32_t>(SpinTicks());
   if (guest.ctx->spin != spin) guest.ctx->spin = spin;
+}
+
+// Each unmap then interrupts the other CPU to flush its TLB, which costs more than spinning saves.
+bool Placement::MapsOften(const Stub& stub) {
+  const uint32_t batches = stub.batches();
+  if (batches != seen_batches_) {
+    map_score_ = std::min(map_score_ + kMapWeight, 2 * kMapsOften);
+    seen_batches_ = batches;
+  } else if (map_score_ > 0) {
+    --map_score_;
+  }
+  return map_score_ >= kMapsOften;
 }
 
 void Placement::BecomeActive() {

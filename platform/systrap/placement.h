@@ -80,6 +80,8 @@ class Placement {
  private:
   void MoveHome(int slot);
   void BecomeActive();
+  // Whether the guest changes its mappings often.
+  bool MapsOften(const Stub& stub);
   // Looks for a better CPU if this one is shared for some time. Whether it moved.
   bool EaseContention();
   // Looks, now and then, whether the host gives most of the CPU to somebody else. Whether it moved.
@@ -92,6 +94,8 @@ class Placement {
   bool active_ = false;
   uint32_t streak_ = 0;  // quick calls in a row
   uint32_t streak_needed_ = 0;
+  uint32_t seen_batches_ = 0;
+  uint32_t map_score_ = 0;
   uint64_t contended_since_ = 0;
   uint64_t rested_at_ = 0;
   uint32_t lonely_ = 0;          // short rests in a row after which nobody else was in the way

@@ -120,6 +120,7 @@ void Stub::BindControlLocked() {
 
 Status Stub::RunBatchLocked(const ControlOp* ops, size_t count) {
   BindControlLocked();
+  batches_.fetch_add(1, std::memory_order_relaxed);
   PostLocked(ops, count);
   ControlPage* page = arena_.control(index_);
   HintPage* hint = arena_.hint(index_);

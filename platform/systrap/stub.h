@@ -41,6 +41,8 @@ class Stub : public RefCounted {
   void SetPid(int pid);
   int pid() const { return pid_; }
   uint32_t index() const { return index_; }
+  // Batches of map operations so far.
+  uint32_t batches() const { return batches_.load(std::memory_order_relaxed); }
   bool gone() const { return gone_.load(std::memory_order_acquire); }
 
   // Makes the control thread perform `ops` in order and waits for it; in a way that the guest can
@@ -78,6 +80,7 @@ class Stub : public RefCounted {
   const uint32_t index_;
   int pid_ = -1;
   std::atomic<bool> gone_{false};
+  std::atomic<uint32_t> batches_{0};
 
   // The control channel and the threads.
   Mutex<LockRank::kAddressSpace> mu_;
