@@ -59,7 +59,8 @@ void Poller::Deliver(uint64_t id, EventMask events) {
   }
   d->queue_.Notify(events);
   if (!d->queue_.IsEmpty()) return;
-  d->armed_.store(false);
+  // Not armed: an error or hang-up, which every change of the watch reports anew.
+  if (!d->armed_.exchange(false)) return;
   Arm(d.get(), false);
   // Somebody may have come meanwhile and found it armed, or armed it before our change.
   if (!d->queue_.IsEmpty()) {

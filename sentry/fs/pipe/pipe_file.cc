@@ -6,6 +6,8 @@
 #include "sentry/vfs/anon.h"
 #include "sentry/vfs/dentry.h"
 #include "sentry/vfs/special_files.h"
+#include "sentry/vfs/vfs.h"
+#include "platform/base/strings.h"
 #include "sentry/fs/pipe/pipe.h"
 
 namespace runsc {
@@ -33,6 +35,19 @@ ErrnoOr<Ref<File>> OpenFifo(const OpContext& ctx, const Path& path, const OpenRe
   return Ref<File>(MakeRef<PipeFile>(path, request.flags, Ref<const Credentials>(&ctx.creds),
                                      std::move(pipe), wait));
 }
+
+// The inode of a pipe without a name. Opening it again (/proc/pid/fd/N) is opening a FIFO.
+class PipeInode final : public InternalInode {
+ public:
+  explicit PipeInode(const Credentials& creds)
+      : InternalInode(InternalFilesystem("pipefs"), S_IFIFO | 0600, creds.fsuid, creds.fsgid) {}
+  ErrnoOr<Ref<File>> Open(const OpContext& ctx, const Path& path,
+                          const OpenRequest& request) override {
+    // Unlike a FIFO it does not wait for its other end.
+    return Ref<File>(MakeRef<PipeFile>(path, request.flags, Ref<const Credentials>(&ctx.creds),
+                                       PipeOfInode(*this), false));
+  }
+};
 
 }  // namespace
 
@@ -85,8 +100,11 @@ void PipeFile::AddWaiter(Waiter* w, EventMask mask, bool exclusive) {
 void PipeFile::RemoveWaiter(Waiter* w) { pipe_->queue().Remove(w); }
 
 std::pair<Ref<File>, Ref<File>> NewPipe(const Ref<const Credentials>& creds, uint32_t flags) {
-  Path path = NumberedAnonPath("pipefs", "pipe", S_IFIFO | 0600, *creds);
+  Ref<PipeInode> inode = MakeRef<PipeInode>(*creds);
   Ref<Pipe> pipe = MakeRef<Pipe>();
+  inode->SetBoundSocket(pipe);
+  std::string name = StrPrintf("pipe:[%llu]", static_cast<unsigned long long>(inode->ino()));
+  Path path = vfs::AnonPath(inode, std::move(name));
   flags &= O_NONBLOCK | O_DIRECT;
   Ref<File> reader = MakeRef<PipeFile>(path, O_RDONLY | flags, creds, pipe, false);
   Ref<File> writer = MakeRef<PipeFile>(path, O_WRONLY | flags, creds, pipe, false);
