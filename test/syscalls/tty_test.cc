@@ -179,6 +179,9 @@ TEST_F(TtyTest, NonblockingRead) {
 
 TEST_F(TtyTest, Fionread) {
   Type("abc\n");
+  // Linux hands what is typed to the line discipline in a worker.
+  pollfd ready = {slave_.get(), POLLIN, 0};
+  ASSERT_THAT(poll(&ready, 1, 5000), SyscallSucceedsWithValue(1));
   int n = 0;
   ASSERT_THAT(ioctl(slave_.get(), FIONREAD, &n), SyscallSucceeds());
   EXPECT_EQ(n, 4);
