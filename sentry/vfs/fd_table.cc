@@ -82,7 +82,7 @@ int32_t FdTable::LowestFreeLocked(int32_t min) {
 void FdTable::PutLocked(int32_t fd, Ref<File> file, bool cloexec) {
   size_t i = static_cast<size_t>(fd);
   if (i >= slots_.size()) slots_.resize(std::max(i + 1, slots_.size() * 2));
-  if (i / 64 >= used_.size()) used_.resize(i / 64 + 1);
+  used_.resize((slots_.size() + 63) / 64);  // a bit for every slot
   if (!slots_[i].file) ++count_;
   slots_[i].file = std::move(file);
   slots_[i].cloexec = cloexec;

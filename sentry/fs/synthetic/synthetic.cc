@@ -50,10 +50,13 @@ class TextFile final : public File {
       : File(std::move(path), flags, std::move(creds)), text_inode_(std::move(inode)) {}
 
   ErrnoOr<size_t> ReadAt(IoContext& io, UserOut& dst, uint64_t offset) override {
-    MutexLock l(text_mu_);
-    if (offset == 0 || !text_.has_value()) {
-      text_ = TRY(text_inode_->Text(OpContext{io.creds, io.task}));
+    if (offset == 0 || !HasText()) {
+      // Made with no lock held: a text may ask about any object of the kernel.
+      std::string fresh = TRY(text_inode_->Text(OpContext{io.creds, io.task}));
+      MutexLock l(text_mu_);
+      text_ = std::move(fresh);
     }
+    MutexLock l(text_mu_);
     if (offset >= text_->size()) return size_t{0};
     return dst.Write(text_->data() + offset, text_->size() - offset);
   }
@@ -69,6 +72,11 @@ class TextFile final : public File {
   Status Sync(bool) override { return Ok(); }
 
  private:
+  bool HasText() {
+    MutexLock l(text_mu_);
+    return text_.has_value();
+  }
+
   const Ref<TextInode> text_inode_;
   Mutex<LockRank::kSyntheticText> text_mu_;
   std::optional<std::string> text_ ABSL_GUARDED_BY(text_mu_);
