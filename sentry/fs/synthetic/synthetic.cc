@@ -49,16 +49,18 @@ class TextFile final : public File {
   TextFile(Path path, uint32_t flags, Ref<const Credentials> creds, Ref<TextInode> inode)
       : File(std::move(path), flags, std::move(creds)), text_inode_(std::move(inode)) {}
 
+  // Texts are made with no lock held, not even the offset's: one may ask about any object of the
+  // kernel, such as this description (/proc/self/fdinfo/N read through N).
+  ErrnoOr<size_t> Read(IoContext& io, UserOut& dst) override {
+    TRY(Refresh(io, static_cast<uint64_t>(offset())));
+    MutexLock l(offset_mu_);
+    size_t n = TRY(Copy(dst, static_cast<uint64_t>(offset_)));
+    offset_ += static_cast<int64_t>(n);
+    return n;
+  }
   ErrnoOr<size_t> ReadAt(IoContext& io, UserOut& dst, uint64_t offset) override {
-    if (offset == 0 || !HasText()) {
-      // Made with no lock held: a text may ask about any object of the kernel.
-      std::string fresh = TRY(text_inode_->Text(OpContext{io.creds, io.task}));
-      MutexLock l(text_mu_);
-      text_ = std::move(fresh);
-    }
-    MutexLock l(text_mu_);
-    if (offset >= text_->size()) return size_t{0};
-    return dst.Write(text_->data() + offset, text_->size() - offset);
+    TRY(Refresh(io, offset));
+    return Copy(dst, offset);
   }
   ErrnoOr<size_t> WriteAt(IoContext& io, UserIn& src, uint64_t, uint64_t* end_offset) override {
     std::string text(std::min<size_t>(src.remaining(), kPageSize), '\0');
@@ -75,6 +77,18 @@ class TextFile final : public File {
   bool HasText() {
     MutexLock l(text_mu_);
     return text_.has_value();
+  }
+  Status Refresh(IoContext& io, uint64_t offset) {
+    if (offset != 0 && HasText()) return Ok();
+    std::string fresh = TRY(text_inode_->Text(OpContext{io.creds, io.task}));
+    MutexLock l(text_mu_);
+    text_ = std::move(fresh);
+    return Ok();
+  }
+  ErrnoOr<size_t> Copy(UserOut& dst, uint64_t offset) {
+    MutexLock l(text_mu_);
+    if (!text_ || offset >= text_->size()) return size_t{0};
+    return dst.Write(text_->data() + offset, text_->size() - offset);
   }
 
   const Ref<TextInode> text_inode_;

@@ -32,6 +32,12 @@ Status SetStatusFlags(Task& t, File& file, uint32_t flags) {
   return Ok();
 }
 
+// struct f_owner_ex; its type is any number that the guest likes, which libc's enum cannot hold.
+struct OwnerEx {
+  int32_t type;
+  int32_t pid;
+};
+
 Status SetOwner(File& file, int type, int32_t pid) {
   File::AsyncOwner o = file.async_owner();
   o.type = type;
@@ -52,13 +58,13 @@ ErrnoOr<int64_t> OwnerCommand(Task& t, File& file, int32_t command, uint64_t arg
     case F_GETOWN:
       return o.type == F_OWNER_PGRP ? -o.pid : o.pid;
     case F_SETOWN_EX: {
-      f_owner_ex ex = TRY(t.mem().Get<f_owner_ex>(UserAddr(arg)));
+      OwnerEx ex = TRY(t.mem().Get<OwnerEx>(UserAddr(arg)));
       if (ex.type < F_OWNER_TID || ex.type > F_OWNER_PGRP) return Errno::kInval;
       TRY(SetOwner(file, ex.type, ex.pid));
       return 0;
     }
     case F_GETOWN_EX: {
-      f_owner_ex ex{static_cast<__pid_type>(o.type), o.pid};
+      OwnerEx ex{o.type, o.pid};
       TRY(t.mem().Put(UserAddr(arg), ex));
       return 0;
     }
