@@ -1,6 +1,7 @@
 #ifndef RUNSC_BOOT_KERNEL_BACKEND_H_
 #define RUNSC_BOOT_KERNEL_BACKEND_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -53,6 +54,7 @@ class KernelBackend final : public SandboxBackend, public ExitListener,
   std::unique_ptr<platform::Platform> platform_;
   std::unique_ptr<ProgramLoader> loader_;
   TableServer syscalls_;
+  std::atomic<bool> process_ended_{false};  // some process that runsc started has exited
   std::unique_ptr<Kernel> kernel_;
   std::map<std::string, Container> containers_;
 };

@@ -253,12 +253,15 @@ HostOr<control::ProcessesReply> KernelBackend::Processes(const std::string& cont
 }
 
 void KernelBackend::OnExit(ThreadGroup& group, ExitStatus status) {
+  process_ended_.store(true);
   sink_->OnProcessExit(group.container_id(), group.pid(),
                        status.signal != 0 ? 128 + status.signal : status.code);
 }
 
 // The container cannot go on without its files, and there is only one in a sandbox.
 void KernelBackend::OnGoferDeath(std::string_view reason) {
+  // Its last process has gone: runsc takes both down, and the exit status is on its way.
+  if (process_ended_.load() && kernel_->task_count() == 0) return;
   std::string line = StrPrintf("runsc: the container ends because its gofer is gone: %.*s\n",
                                static_cast<int>(reason.size()), reason.data());
   LOG_WARNING("%.*s", static_cast<int>(line.size() - 1), line.c_str());

@@ -195,7 +195,9 @@ void LogPhase(const char* what) {
 }
 
 int Launched::Kill() {
-  // Both at once: each takes milliseconds to take its namespaces down.
+  // Both at once: each takes milliseconds to take its namespaces down. The sandbox first, so that it
+  // cannot see its gofer go and complain of it.
+  if (sandbox.process.pid > 0) (void)host::SendSignal(sandbox.process.pidfd, SIGKILL);
   if (gofer.process.pid > 0) (void)host::SendSignal(gofer.process.pidfd, SIGKILL);
   int status = Reap(sandbox.process);
   Reap(gofer.process);
