@@ -14,7 +14,6 @@
 #include "runsc/boot/process_setup.h"
 #include "runsc/boot/special_mounts.h"
 #include "runsc/filters/filters.h"
-#include "sentry/kernel/group_state.h"
 #include "sentry/loader/loader.h"
 #include "sentry/usermem/usermem.h"
 #include "syscalls/table/table.h"
@@ -140,6 +139,7 @@ HostOr<Ref<ThreadGroup>> KernelBackend::Launch(Container& c, const ProcessConfig
   ProcessArgs args;
   args.filename = process.argv[0];
   args.argv = process.argv;
+  args.mortal_init = c.config.killable_init;
   args.envv = process.env;
   args.creds = MakeCredentials(process, *kernel_);
   args.fs = TRY(MakeFsContext(process, *c.fs, args.creds));
@@ -156,7 +156,6 @@ HostOr<Ref<ThreadGroup>> KernelBackend::Launch(Container& c, const ProcessConfig
 HostOr<int32_t> KernelBackend::Start(const std::string& container) {
   Container* c = TRY(Find(container));
   c->init = TRY(Launch(*c, c->config.process, std::move(c->stdio)));
-  if (c->config.killable_init) c->init->state().unkillable = false;
   int32_t pid = c->init->pid();
   kernel_->StartProcess(*c->init);
   return pid;

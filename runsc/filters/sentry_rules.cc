@@ -70,7 +70,6 @@ constexpr Rule kCommon[] = {
     {SYS_membarrier, "memory barriers across its threads"},
     {SYS_prctl, "thread names", {Is(0, PR_SET_NAME)}},
     {SYS_prctl, "the timer thread wakes in time", {Is(0, PR_SET_TIMERSLACK)}},
-    {SYS_prctl, "timers that fire on time", {Is(0, PR_SET_TIMERSLACK)}},
     {SYS_prctl, "names of mappings, for people who look", {Is(0, PR_SET_VMA)}},
     {SYS_restart_syscall, "continuing a wait after a stop"},
 
