@@ -178,9 +178,7 @@ def rank_once():
                      if not p.startswith("platform/base/lock_rank"))
     used = set(re.findall(r"\bLockRank::(k\w+)", text))
     bad += [f"{rank} is used but not declared" for rank in sorted(used - set(ranks))]
-    unused = [rank for rank in ranks if rank not in used]
-    if unused:
-        print(f"  note: ranks no lock uses: {' '.join(unused)}")
+    bad += [f"{rank} is declared, but no lock has it" for rank in ranks if rank not in used]
     return bad
 
 

@@ -13,6 +13,9 @@ def guest_test(name, linkopts = [], static = True):
             "-Wno-nonnull",
             "-U_FORTIFY_SOURCE",
         ],
-        linkopts = (["-static"] if static else []) + ["-fno-sanitize=all"] + linkopts,
+        linkopts = (["-static"] if static else []) + [
+            "-fno-sanitize=all",
+            "-Wno-unused-command-line-argument",  # -pie, of the toolchain
+        ] + linkopts,
         deps = ["//test/util:test_util"],
     )
