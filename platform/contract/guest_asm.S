@@ -74,6 +74,13 @@ guest_\name:
   snippet write
   mov %rax, (%rbx)
   syscall
+// The word at rbx into rbx, and a call whose number does not depend on it.
+  snippet peek
+  mov (%rbx), %rbx
+  syscall
+  snippet one_call
+  syscall
+  ud2
   snippet jump
   jmp *%rbx
 // Reads and writes the word at rbx for ever.

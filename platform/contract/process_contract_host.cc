@@ -57,8 +57,9 @@ TEST_F(ProcessContract, DestroyedSpacesGoWithoutTheirContexts) {
     as.reset();  // while `other` is still bound
     most = std::max(most, ChildPids().size());
   }
-  EXPECT_EQ(OpenDescriptors(), descriptors);
   EXPECT_TRUE(Eventually([&] { return ChildPids().size() <= 8; })) << ChildPids().size();
+  // What is kept ready may have descriptors of its own.
+  EXPECT_TRUE(Eventually([&] { return OpenDescriptors() <= descriptors + 8; }));
   regs = At(guest_syscalls);
   EXPECT_EQ(context->Switch(*keep, regs).event, Event::kSyscall);
 }

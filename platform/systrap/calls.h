@@ -12,8 +12,12 @@ namespace runsc::platform::systrap {
 // Futexes are shared ones: the other side is another process. `timeout_ns` < 0: for ever.
 long FutexWait(uint32_t* word, uint32_t expected, int64_t timeout_ns);
 long FutexWake(uint32_t* word, int count);
-// How many threads sleep on `word` (0 or 1 is told apart), if it holds `expected`. Wakes nobody.
-long FutexSleepers(uint32_t* word, uint32_t expected);
+
+// A counter that starts at 0: eventfd(2). -errno if the host has none left.
+int NewEvent();
+// Waits until the counter is not 0; answers it and sets it to 0.
+uint64_t AwaitEvent(int fd);
+void AddToEvent(int fd, uint64_t value);
 
 long SignalThread(int pid, int tid, int signal);
 long KillProcess(int pid);
@@ -22,7 +26,6 @@ long BindToCpu(int tid, int cpu);
 // CPUs that this thread may use.
 std::vector<int> AllowedCpus();
 int CurrentCpu();
-void YieldCpu();
 
 uint64_t MonotonicNanos();
 // CPU time of the calling thread.

@@ -1,6 +1,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,9 +42,17 @@ long FutexWake(uint32_t* word, int count) {
   return Result(syscall(SYS_futex, word, FUTEX_WAKE, count, nullptr, nullptr, 0));
 }
 
-long FutexSleepers(uint32_t* word, uint32_t expected) {
-  // Requeues one sleeper from the word to the same word: it is counted and stays asleep.
-  return Result(syscall(SYS_futex, word, FUTEX_CMP_REQUEUE, 0, 1L, word, expected));
+int NewEvent() { return static_cast<int>(Result(eventfd(0, EFD_CLOEXEC))); }
+
+uint64_t AwaitEvent(int fd) {
+  uint64_t value = 0;
+  while (read(fd, &value, sizeof(value)) < 0 && errno == EINTR) {
+  }
+  return value;
+}
+
+void AddToEvent(int fd, uint64_t value) {
+  [[maybe_unused]] ssize_t n = write(fd, &value, sizeof(value));
 }
 
 long SignalThread(int pid, int tid, int signal) {
@@ -71,8 +80,6 @@ std::vector<int> AllowedCpus() {
 }
 
 int CurrentCpu() { return sched_getcpu(); }
-
-void YieldCpu() { sched_yield(); }
 
 uint64_t MonotonicNanos() { return Nanos(CLOCK_MONOTONIC); }
 

@@ -1,6 +1,5 @@
 #include "platform/systrap/stub.h"
 
-#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -15,11 +14,8 @@
 namespace runsc::platform::systrap {
 namespace {
 
-constexpr int64_t kUnhintedNanos = 20000000;
-constexpr int64_t kRetryNanos = 50000;
-// A yield that takes so long went to somebody else; then none for so many batches.
-constexpr uint64_t kSlowYieldMicros = 100;
-constexpr uint32_t kYieldPenalty = 64;
+// Added to a stub's event when it is dead.
+constexpr uint64_t kGoneEvent = uint64_t{1} << 32;
 // How old a guest thread's published CPU time may be when it stops.
 constexpr uint64_t kClockMicros = 200;
 
@@ -90,6 +86,9 @@ void ThreadOps(Arena& arena, const GuestThread& t, ControlOp ops[2]) {
 }  // namespace
 
 Status Stub::Prepare() {
+  const int event = NewEvent();
+  if (event < 0) return static_cast<Errno>(-event);
+  done_.Reset(event);
   std::unique_ptr<GuestThread> thread = TRY(NewSlot());
   ControlOp ops[2];
   ThreadOps(arena_, *thread, ops);
@@ -103,8 +102,8 @@ void Stub::PostLocked(const ControlOp* ops, size_t count) {
   ControlPage* page = arena_.control(index_);
   std::memcpy(page->ops, ops, count * sizeof(ControlOp));
   page->count = static_cast<uint32_t>(count);
+  page->event_fd = done_.get();
   ++seq_;
-  __atomic_store_n(&page->seq_failed, seq_, __ATOMIC_RELEASE);
   __atomic_store_n(&page->seq, seq_, __ATOMIC_SEQ_CST);
 }
 
@@ -119,64 +118,20 @@ void Stub::BindControlLocked() {
 }
 
 Status Stub::RunBatchLocked(const ControlOp* ops, size_t count) {
+  if (gone()) return Errno::kSrch;
   BindControlLocked();
   batches_.fetch_add(1, std::memory_order_relaxed);
   PostLocked(ops, count);
-  ControlPage* page = arena_.control(index_);
-  HintPage* hint = arena_.hint(index_);
-  const bool yield = yield_penalty_ == 0;
-  __atomic_store_n(&hint->waiting, yield ? 0 : 1, __ATOMIC_SEQ_CST);
-  FutexWake(sleeps_failed_ ? &page->seq_failed : &page->seq, 1);
-  if (yield) {
-    // Both threads are on this CPU. If it is otherwise idle, the control thread now runs until it
-    // sleeps: half the switches of sleeping here. If it is not, others run too.
-    const uint64_t start = Tsc();
-    YieldCpu();
-    if (Tsc() - start > kSlowYieldMicros * TicksPerMicro()) yield_penalty_ = kYieldPenalty;
-  } else {
-    --yield_penalty_;
-  }
+  FutexWake(&arena_.control(index_)->seq, 1);
   return AwaitBatchLocked();
 }
 
+// The hint page, which the guest can write, tells at most the wrong error.
 Status Stub::AwaitBatchLocked() {
-  HintPage* hint = arena_.hint(index_);
-  __atomic_store_n(&hint->waiting, 1, __ATOMIC_SEQ_CST);
-  for (int polls = 0;; ++polls) {
-    if (gone()) return Errno::kSrch;
-    const uint32_t done = __atomic_load_n(&hint->done, __ATOMIC_ACQUIRE);
-    // The hint saves asking too early; when it is not true in time, ask all the same.
-    if (done == seq_ || polls > 0) {
-      const int64_t error = __atomic_load_n(&hint->error, __ATOMIC_RELAXED);
-      if (BatchIsOverLocked(error != 0)) {
-        if (!sleeps_failed_) return Ok();
-        return ErrorOf(error);
-      }
-    }
-    if (done != seq_) {
-      FutexWait(&hint->done, done, kUnhintedNanos);
-      // Woken before it could go to sleep itself: let it.
-      if (__atomic_load_n(&hint->done, __ATOMIC_ACQUIRE) == seq_) YieldCpu();
-    } else if (polls < 4) {
-      YieldCpu();
-    } else {
-      FutexWait(&hint->done, done, kRetryNanos);
-    }
-  }
-}
-
-// The guest can write the hint page. What it can not do is sleep on the control page's words, for
-// its filter does not let it name them: whoever sleeps there is the control thread, and since the
-// words were changed before it was last woken, it went to sleep there after this batch.
-bool Stub::BatchIsOverLocked(bool likely_failed) {
-  ControlPage* page = arena_.control(index_);
-  for (bool failed : {likely_failed, !likely_failed}) {
-    if (FutexSleepers(failed ? &page->seq_failed : &page->seq, seq_) == 1) {
-      sleeps_failed_ = failed;
-      return true;
-    }
-  }
-  return false;
+  const uint64_t done = AwaitEvent(done_.get());
+  if (gone()) return Errno::kSrch;
+  if (done == BATCH_OK) return Ok();
+  return ErrorOf(__atomic_load_n(&arena_.hint(index_)->error, __ATOMIC_RELAXED));
 }
 
 Status Stub::FinishStartLocked() {
@@ -296,7 +251,7 @@ void Stub::MarkGone() {
     pid_is_ours_ = false;
     gone_.store(true, std::memory_order_release);
   }
-  FutexWake(&arena_.hint(index_)->done, 1000);
+  AddToEvent(done_.get(), kGoneEvent);
   MutexLock lock(mu_);
   for (auto& t : threads_) FutexWake(&t->ctx->state, 1000);
 }

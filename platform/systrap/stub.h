@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "platform/base/errno.h"
+#include "platform/base/fd.h"
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
 #include "platform/systrap/arena.h"
@@ -35,7 +36,7 @@ class Stub : public RefCounted {
   ~Stub() override;
 
   // Writes the first batch, which makes one guest thread, for the stub to find when it starts.
-  // ENOMEM if no slot is left.
+  // EAGAIN if no slot is left, EMFILE if the sentry has no descriptor left.
   Status Prepare();
   // The process is there. Before any call below.
   void SetPid(int pid);
@@ -67,7 +68,6 @@ class Stub : public RefCounted {
  private:
   Status RunBatchLocked(const ControlOp* ops, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status AwaitBatchLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool BatchIsOverLocked(bool likely_failed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status RunSinglyLocked(const ControlOp* ops, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status FinishStartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PostLocked(const ControlOp* ops, size_t count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -79,6 +79,9 @@ class Stub : public RefCounted {
   Arena& arena_;
   const uint32_t index_;
   int pid_ = -1;
+  // The control thread adds to it when a batch is done. No guest thread can: its filter lets it
+  // name no descriptor.
+  Fd done_;
   std::atomic<bool> gone_{false};
   std::atomic<uint32_t> batches_{0};
 
@@ -86,8 +89,6 @@ class Stub : public RefCounted {
   Mutex<LockRank::kAddressSpace> mu_;
   uint32_t seq_ ABSL_GUARDED_BY(mu_) = 0;
   bool started_ ABSL_GUARDED_BY(mu_) = false;
-  bool sleeps_failed_ ABSL_GUARDED_BY(mu_) = false;  // it waits on seq_failed
-  uint32_t yield_penalty_ ABSL_GUARDED_BY(mu_) = 0;  // batches for which not to yield
   int control_cpu_ ABSL_GUARDED_BY(mu_) = -1;
   std::vector<std::unique_ptr<GuestThread>> threads_ ABSL_GUARDED_BY(mu_);
   std::vector<GuestThread*> parked_ ABSL_GUARDED_BY(mu_);

@@ -29,6 +29,9 @@ OFFSET_IS(ThreadCtx, xmask, CTX_XMASK);
 OFFSET_IS(ThreadCtx, fast, CTX_FAST);
 OFFSET_IS(ThreadCtx, altstack, CTX_ALTSTACK);
 OFFSET_IS(ThreadCtx, start_sp, CTX_START_SP);
+OFFSET_IS(ControlPage, seq, CONTROL_SEQ);
+OFFSET_IS(ControlPage, count, CONTROL_COUNT);
+OFFSET_IS(ControlPage, event_fd, CONTROL_EVENT_FD);
 OFFSET_IS(ControlPage, ops, CONTROL_OPS);
 OFFSET_IS(HintPage, error, HINT_ERROR);
 OFFSET_IS(HintPage, results, HINT_RESULTS);
@@ -38,6 +41,7 @@ _Static_assert(sizeof(struct HintPage) <= 4096, "HintPage");
 _Static_assert(sizeof(struct TemplatePage) <= 4096, "TemplatePage");
 _Static_assert(sizeof(struct ControlOp) == CONTROL_OP_SIZE, "ControlOp");
 
+#define NR_write 1
 #define NR_mmap 9
 #define NR_mprotect 10
 #define NR_munmap 11

@@ -1,6 +1,7 @@
 // Register work of the stub. Linked at STUB_BLOB; see ../README.md for the protocol.
 #include "platform/systrap/blob/layout.h"
 
+#define NR_write 1
 #define NR_mmap 9
 #define NR_rt_sigprocmask 14
 #define NR_getppid 110
@@ -33,7 +34,7 @@ gate_\name:
   gate control_wait, GATE_CONTROL_WAIT, "jmp control_loop"
   gate control_op, GATE_CONTROL_OP, "jmp control_result"
   gate control_clone, GATE_CONTROL_CLONE, "jmp control_cloned"
-  gate control_wake, GATE_CONTROL_WAKE, "jmp control_loop"
+  gate control_done, GATE_CONTROL_DONE, "jmp control_loop"
   gate start_altstack, GATE_START_ALTSTACK, "jmp start_altstack_done"
   gate start_mask, GATE_START_MASK, "jmp start_mask_done"
   gate start_seccomp, GATE_START_SECCOMP, "jmp start_seccomp_done"
@@ -42,6 +43,12 @@ gate_\name:
   .org NO_SIGNALS_OFFSET
 no_signals:
   .quad 0
+  .org BATCH_OK_OFFSET
+batch_ok:
+  .quad BATCH_OK
+  .org BATCH_FAILED_OFFSET
+batch_failed:
+  .quad BATCH_FAILED
 
   .text
 
@@ -139,10 +146,6 @@ control_loop:
   cmpl %r15d, %eax
   jne control_batch
   leaq CONTROL_SEQ(%r12), %rdi
-  testq %r14, %r14
-  jz 1f
-  leaq CONTROL_SEQ_FAILED(%r12), %rdi
-1:
   xorl %esi, %esi               // FUTEX_WAIT, not private
   movl %r15d, %edx
   xorl %r10d, %r10d
@@ -184,15 +187,15 @@ control_cloned:
   jmp thread_start
 control_done:
   movq %r14, HINT_ERROR(%rbx)
-  movl %r15d, %eax
-  xchgl %eax, HINT_DONE(%rbx)
-  cmpl $0, HINT_WAITING(%rbx)
-  je control_loop
-  leaq HINT_DONE(%rbx), %rdi
-  movl $1, %esi                 // FUTEX_WAKE
-  movl $1, %edx
-  movl $NR_futex, %eax
-  jmp gate_control_wake
+  movl CONTROL_EVENT_FD(%r12), %edi
+  leaq batch_ok(%rip), %rsi
+  testq %r14, %r14
+  jz 1f
+  leaq batch_failed(%rip), %rsi
+1:
+  movl $8, %edx
+  movl $NR_write, %eax
+  jmp gate_control_done
 
 // A new guest thread, rsp = its ThreadCtx. Until the second filter holds it still has the control
 // thread's rights, so signals stay blocked (their handlers use memory that the guest can write) and

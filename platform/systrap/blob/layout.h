@@ -42,7 +42,7 @@
 #define GATE_CONTROL_WAIT 0
 #define GATE_CONTROL_OP 1
 #define GATE_CONTROL_CLONE 2
-#define GATE_CONTROL_WAKE 3
+#define GATE_CONTROL_DONE 3
 #define GATE_START_ALTSTACK 4
 #define GATE_START_MASK 5
 #define GATE_START_SECCOMP 6
@@ -51,6 +51,11 @@
 #define GATE_COUNT 9
 // An empty signal set, the only one that a guest thread may set.
 #define NO_SIGNALS_OFFSET (GATE_OFFSET + GATE_STRIDE * GATE_COUNT)
+// What a control thread adds to its event descriptor after a batch: it went well, or it did not.
+#define BATCH_OK_OFFSET (NO_SIGNALS_OFFSET + 8)
+#define BATCH_FAILED_OFFSET (NO_SIGNALS_OFFSET + 16)
+#define BATCH_OK 1
+#define BATCH_FAILED 0x10000
 #define GATE_IP(slot) (STUB_PRIVATE_LO + GATE_OFFSET + GATE_STRIDE * (slot) + 2)
 // CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM
 #define STUB_CLONE_FLAGS 0x50f00
@@ -84,13 +89,11 @@
 #define REGS_FS_BASE (CTX_REGS + 168)
 #define REGS_GS_BASE (CTX_REGS + 176)
 #define CONTROL_SEQ 0
-#define CONTROL_SEQ_FAILED 4
-#define CONTROL_COUNT 8
+#define CONTROL_COUNT 4
+#define CONTROL_EVENT_FD 8
 #define CONTROL_OPS 64
 #define CONTROL_OP_SIZE 64
-#define HINT_DONE 0
-#define HINT_WAITING 4
-#define HINT_ERROR 8
+#define HINT_ERROR 0
 #define HINT_RESULTS 64
 
 #ifndef __ASSEMBLER__
@@ -136,21 +139,19 @@ struct ControlOp {
   uint64_t pad;
 };
 
-// Batch of host calls for the control thread. seq and seq_failed always hold the same value; the
-// thread waits on seq after a batch that went well, on seq_failed after one that did not.
+// Batch of host calls for the control thread, which sleeps on seq and adds BATCH_OK or BATCH_FAILED
+// to event_fd when it is done.
 struct ControlPage {
   uint32_t seq;
-  uint32_t seq_failed;
   uint32_t count;
+  int32_t event_fd;
   uint32_t pad[13];
   struct ControlOp ops[CONTROL_MAX_OPS];
 };
 
 struct HintPage {
-  uint32_t done;     // seq of the last finished batch
-  uint32_t waiting;  // the sentry (may) sleep on done
-  int64_t error;     // first error of the batch, -errno
-  uint64_t pad[6];
+  int64_t error;  // first error of the batch, -errno
+  uint64_t pad[7];
   int64_t results[CONTROL_MAX_OPS];
 };
 
