@@ -38,6 +38,12 @@ struct MapSource {
   uint64_t offset = 0;  // page aligned
 };
 
+// What must live as long as guest code can reach it through mappings.
+class Baggage {
+ public:
+  virtual ~Baggage() = default;
+};
+
 // One guest address space. Thread-safe; callers hold their mm's lock, so calls that overlap in
 // range are never concurrent. All ranges are page aligned and inside Platform::user_range().
 class AddressSpace {
@@ -52,6 +58,10 @@ class AddressSpace {
   virtual void Unmap(AddrRange range) = 0;
   // Changes the access of what is mapped in `range`; holes inside are skipped.
   virtual Status Protect(AddrRange range, Access access) = 0;
+
+  // Ends it: only the destructor may follow. `kept` (may be null) is destroyed when nothing is mapped
+  // here any more: before this returns, or soon after by another thread, which holds no locks.
+  virtual void Close(std::unique_ptr<Baggage> kept) = 0;
 
   // Between Begin and End, map calls may be delayed and sent together; End returns the first error.
   // Calls nest no deeper than one, and the address space must not be switched into meanwhile by

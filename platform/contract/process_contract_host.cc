@@ -64,6 +64,41 @@ TEST_F(ProcessContract, DestroyedSpacesGoWithoutTheirContexts) {
   EXPECT_EQ(context->Switch(*keep, regs).event, Event::kSyscall);
 }
 
+// Baggage goes only when guest code, which another thread still runs, can reach nothing any more.
+TEST_F(ProcessContract, BaggageOutlivesMappings) {
+  class Page : public Baggage {
+   public:
+    Page(volatile uint64_t* word, std::atomic<uint64_t>* last) : word_(word), last_(last) {}
+    ~Page() override { last_->store(*word_); }
+
+   private:
+    volatile uint64_t* word_;
+    std::atomic<uint64_t>* last_;
+  };
+  volatile uint64_t* word = Memory<volatile uint64_t>(kFreeOffset);
+  for (int i = 0; i < 20; ++i) {
+    std::atomic<uint64_t> last{0};
+    *word = 0;
+    auto as = NewSpace();
+    Map(*as, 0x50000000, kPageSize, kFreeOffset, kReadWrite);
+    std::thread touch([&] {
+      auto context = NewContext();
+      for (;;) {
+        arch::Registers regs = At(guest_touch);
+        regs.rbx = 0x50000000;
+        Stop stop = context->Switch(*as, regs);
+        if (stop.event == Event::kGone || stop.event == Event::kFault) return;
+      }
+    });
+    ASSERT_TRUE(Eventually([&] { return *word != 0; }));
+    as->Close(std::make_unique<Page>(word, &last));
+    ASSERT_TRUE(Eventually([&] { return last.load() != 0; }));
+    usleep(200);
+    ASSERT_EQ(*word, last.load());
+    touch.join();
+  }
+}
+
 TEST_F(ProcessContract, OthersChildrenAreLeftAlone) {
   auto as = NewSpace();
   auto context = NewContext();

@@ -53,6 +53,17 @@ class MemoryFile {
   // Limit on host memory, bytes; 0 is none. Allocate answers ENOMEM once the memory in use is
   // there; sparse ranges may promise more than that, as Linux overcommits.
   void SetLimit(uint64_t bytes) { byte_limit_.store(bytes, std::memory_order_relaxed); }
+  // Exists while references that nobody needs any more wait for the end of mappings: Allocate waits
+  // for them (up to 200 ms) before it says that the limit is reached.
+  class Leaving {
+   public:
+    explicit Leaving(MemoryFile& memory) : memory_(memory) { ++memory_.leaving_; }
+    ~Leaving() { --memory_.leaving_; }
+    Leaving(const Leaving&) = delete;
+
+   private:
+    MemoryFile& memory_;
+  };
   // Bytes allocated (referenced at least once), whether or not touched.
   uint64_t AllocatedBytes();
 
@@ -66,6 +77,7 @@ class MemoryFile {
   MemoryFile(int fd, char* base, uint64_t limit);
 
   bool OverLimit(uint64_t bytes);
+  bool Fits(uint64_t bytes, uint64_t limit) const { return HostBytes() + bytes <= limit; }
   void PunchHole(FileRange range);
   void DecommitAndFree(std::vector<FileRange> ranges) ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -82,6 +94,7 @@ class MemoryFile {
   char* const base_;
   const uint64_t limit_;
   std::atomic<uint64_t> byte_limit_{0};
+  std::atomic<uint32_t> leaving_{0};
 
   Mutex<LockRank::kMemoryFile> mu_;
   Runs runs_ ABSL_GUARDED_BY(mu_);  // allocated runs by start offset

@@ -20,6 +20,9 @@
 namespace runsc {
 namespace {
 
+constexpr int kLeavingPolls = 200;
+constexpr useconds_t kLeavingPollMicros = 1000;
+
 int CreateMemfd() {
   constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   // Guests map code from it, so it must stay executable where vm.memfd_noexec says otherwise;
@@ -54,8 +57,8 @@ std::unique_ptr<MemoryFile> MemoryFile::Create(uint64_t limit) {
   // The seals keep the size for ever, so that no access below `limit` can raise SIGBUS.
   if (ftruncate(fd, static_cast<off_t>(limit)) != 0 ||
       fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    LOG_WARNING("memory file: setting its size to %llu: %s",
-                static_cast<unsigned long long>(limit), std::strerror(errno));
+    LOG_WARNING("memory file: setting its size to %llu: %s", static_cast<unsigned long long>(limit),
+                std::strerror(errno));
     close(fd);
     return nullptr;
   }
@@ -69,8 +72,7 @@ std::unique_ptr<MemoryFile> MemoryFile::Create(uint64_t limit) {
   return std::unique_ptr<MemoryFile>(new MemoryFile(fd, static_cast<char*>(base), limit));
 }
 
-MemoryFile::MemoryFile(int fd, char* base, uint64_t limit)
-    : fd_(fd), base_(base), limit_(limit) {
+MemoryFile::MemoryFile(int fd, char* base, uint64_t limit) : fd_(fd), base_(base), limit_(limit) {
   MutexLock l(mu_);
   free_.Add({0, limit});
 }
@@ -96,9 +98,14 @@ bool MemoryFile::OverLimit(uint64_t bytes) {
   }
   // A long range is sparse: only its beginning is sure to be touched.
   const uint64_t sure = std::min(bytes, RecyclePool::kMaxPages * kPageSize);
-  if (HostBytes() + sure <= limit) return false;
+  if (Fits(sure, limit)) return false;
   TrimPool();
-  return HostBytes() + sure > limit;
+  for (int i = 0; i < kLeavingPolls && leaving_.load(std::memory_order_relaxed) != 0; ++i) {
+    if (Fits(sure, limit)) return false;
+    usleep(kLeavingPollMicros);
+    TrimPool();
+  }
+  return !Fits(sure, limit);
 }
 
 ErrnoOr<FileRange> MemoryFile::TakeFreeLocked(uint64_t bytes) {
@@ -247,8 +254,8 @@ bool MemoryFile::IsUnique(FileRange range) {
 void MemoryFile::PunchHole(FileRange range) {
   int rc = 0;
   do {
-    rc = fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                   static_cast<off_t>(range.start), static_cast<off_t>(range.size()));
+    rc = fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(range.start),
+                   static_cast<off_t>(range.size()));
   } while (rc != 0 && errno == EINTR);
   if (rc == 0) return;
   // Whoever gets the range next must read zero, so give up the saving but not the contents.

@@ -119,6 +119,21 @@ TEST(MemoryFileTest, LimitCountsHostMemory) {
   EXPECT_TRUE(m->Allocate(8 * kP).ok());
 }
 
+TEST(MemoryFileTest, LimitWaitsForWhatIsLeaving) {
+  auto m = MemoryFile::Create(1 << 30);
+  m->SetLimit(64 * kP);
+  FileRange used = *m->Allocate(60 * kP);
+  std::memset(m->At(used.start), 1, used.size());
+  auto leaving = std::make_unique<MemoryFile::Leaving>(*m);
+  std::thread last([&] {
+    usleep(10000);
+    m->DecRef(used);
+    leaving.reset();
+  });
+  EXPECT_TRUE(m->Allocate(32 * kP).ok());
+  last.join();
+}
+
 TEST(MemoryFileTest, SizeIsSealed) {
   auto m = MemoryFile::Create(16 * kP);
   EXPECT_EQ(ftruncate(m->fd(), 0), -1);

@@ -26,6 +26,7 @@ class Space {
 
   Status Map(AddrRange range, platform::MapSource source, Access access, bool populate);
   void Unmap(AddrRange range);
+  void UnmapAll();
   Status Protect(AddrRange range, Access access);
   void BeginBatch();
   Status EndBatch();
@@ -63,6 +64,8 @@ class PtraceAddressSpace final : public platform::AddressSpace {
   }
   void Unmap(AddrRange range) override { space_->Unmap(range); }
   Status Protect(AddrRange range, Access access) override { return space_->Protect(range, access); }
+  // `kept` goes when this returns.
+  void Close(std::unique_ptr<platform::Baggage>) override { space_->UnmapAll(); }
   void BeginBatch() override { space_->BeginBatch(); }
   Status EndBatch() override { return space_->EndBatch(); }
 

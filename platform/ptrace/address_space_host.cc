@@ -46,6 +46,8 @@ void Space::Close() {
   stub_ = nullptr;
 }
 
+void Space::UnmapAll() { Unmap(platform_.user_range()); }
+
 void Space::DieLocked() {
   // The contexts that run here find their place gone and reap it.
   for (const Place& place : running_) kill(place.pid, SIGKILL);

@@ -23,6 +23,7 @@ class SystrapAddressSpace : public AddressSpace {
   Status MapFile(AddrRange range, MapSource source, Access access, bool populate) override;
   void Unmap(AddrRange range) override;
   Status Protect(AddrRange range, Access access) override;
+  void Close(std::unique_ptr<Baggage> kept) override { stub_->Kill(std::move(kept)); }
   void BeginBatch() override;
   Status EndBatch() override;
 

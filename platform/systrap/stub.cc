@@ -240,14 +240,18 @@ void Stub::SetPid(int pid) {
   pid_is_ours_ = true;
 }
 
-void Stub::Kill() {
+void Stub::Kill(std::unique_ptr<Baggage> kept) {
   MutexLock lock(pid_mu_);
-  if (pid_is_ours_) KillProcess(pid_);
+  if (!pid_is_ours_) return;
+  if (kept != nullptr) baggage_ = std::move(kept);
+  KillProcess(pid_);
 }
 
 void Stub::MarkGone() {
+  std::unique_ptr<Baggage> baggage;  // destroyed without locks
   {
     MutexLock lock(pid_mu_);
+    baggage = std::move(baggage_);
     pid_is_ours_ = false;
     gone_.store(true, std::memory_order_release);
   }

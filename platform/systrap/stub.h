@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "platform/api/platform.h"
 #include "platform/base/errno.h"
 #include "platform/base/fd.h"
 #include "platform/base/mutex.h"
@@ -59,8 +60,8 @@ class Stub : public RefCounted {
   // CPU time of all its threads, nanoseconds.
   uint64_t CpuNanos();
 
-  // Ends the process; it is reaped soon after.
-  void Kill();
+  // Ends the process; it is reaped soon after. `kept` is destroyed when it is dead.
+  void Kill(std::unique_ptr<Baggage> kept = nullptr);
   // Reaper, when the process is dead but its pid not free yet: wakes everybody who waits for it;
   // nobody uses its pid any more when this returns.
   void MarkGone();
@@ -96,6 +97,7 @@ class Stub : public RefCounted {
   // Held while pid_ is used for a host call, which is allowed while it is ours.
   Mutex<LockRank::kStubPid> pid_mu_;
   bool pid_is_ours_ ABSL_GUARDED_BY(pid_mu_) = false;
+  std::unique_ptr<Baggage> baggage_ ABSL_GUARDED_BY(pid_mu_);
 };
 
 // The operations a control thread knows.

@@ -41,6 +41,8 @@ class FakeAddressSpace : public platform::AddressSpace {
     return Ok();
   }
 
+  void Close(std::unique_ptr<platform::Baggage>) override { pages.clear(); }
+
   // The hardware's view: what a guest access does without help; nullopt: it faults.
   std::optional<uint64_t> Read(uint64_t addr) {
     auto it = pages.find(PageDown(addr));

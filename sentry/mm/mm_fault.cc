@@ -14,6 +14,7 @@ namespace {
 constexpr uint64_t kStackStep = 16 * kPageSize;
 // How much around a copy-on-write fault is given back without copying if nobody shares it.
 constexpr uint64_t kUniqueWindow = uint64_t{4} << 20;
+constexpr uint32_t kManyFileFaults = 16;
 // After so many faults in a row that look resolved, the access is one that cannot be resolved.
 constexpr uint32_t kMaxStuck = 2000;
 
@@ -41,8 +42,7 @@ VmaMap::iterator MemoryManager::Impl::GrowStack(uint64_t addr) {
   target = std::min(target, page);
   uint64_t bytes = it->first - target;
   if (!MayExpand(bytes, 0, limits)) return vmas.end();
-  if (it->second.locked && !limits.can_lock_any &&
-      vmas.totals().locked + bytes > limits.memlock) {
+  if (it->second.locked && !limits.can_lock_any && vmas.totals().locked + bytes > limits.memlock) {
     return vmas.end();
   }
   it = vmas.GrowDown(it, bytes);
@@ -76,18 +76,21 @@ Touched MemoryManager::Impl::TouchMissing(VmaMap::iterator it, uint64_t addr, Ac
 }
 
 // The pages worth copying with the one at `addr`.
-AddrRange MemoryManager::Impl::CowRange(VmaMap::iterator vma, RunMap::iterator run,
-                                        uint64_t addr) {
+AddrRange MemoryManager::Impl::CowRange(VmaMap::iterator vma, RunMap::iterator run, uint64_t addr) {
   AddrRange whole = AddrRange{run->first, run->second.end}.Intersect({vma->first, vma->second.end});
   uint64_t page = PageDown(addr);
   uint64_t start;
+  if (run->second.owned || cow_vma != vma->first) cow_file_faults = 0;
+  cow_vma = vma->first;
   if (page == cow_end) {
     cow_window = std::min(cow_window * 2, kCowWindowMax);
     start = page;
   } else {
-    cow_window = kCowWindow;
-    start = page & ~(kCowWindow - 1);
+    // A program's data is mostly written to, if in no order; after a fork most pages stay shared.
+    cow_window = std::min(kCowWindow << (cow_file_faults / 2), kCowWindowMax);
+    start = page & ~(cow_window - 1);
   }
+  if (cow_file_faults < kManyFileFaults) ++cow_file_faults;
   AddrRange window = AddrRange{start, start + cow_window}.Intersect(whole);
   cow_end = window.end;
   return window;
@@ -97,10 +100,9 @@ AddrRange MemoryManager::Impl::CowRange(VmaMap::iterator vma, RunMap::iterator r
 bool MemoryManager::Impl::TakeBackUnique(VmaMap::iterator vma, RunMap::iterator run,
                                          AddrRange window) {
   AddrRange whole = AddrRange{run->first, run->second.end}.Intersect({vma->first, vma->second.end});
-  AddrRange wide =
-      AddrRange{window.start > kUniqueWindow ? window.start - kUniqueWindow : 0,
-                window.end + kUniqueWindow}
-          .Intersect(whole);
+  AddrRange wide = AddrRange{window.start > kUniqueWindow ? window.start - kUniqueWindow : 0,
+                             window.end + kUniqueWindow}
+                       .Intersect(whole);
   for (AddrRange r : {wide, window}) {
     uint64_t offset = run->second.offset + (r.start - run->first);
     if (!memory.IsUnique({offset, offset + r.size()})) continue;
@@ -199,8 +201,7 @@ Touched MemoryManager::Impl::Probe(uint64_t addr) {
   return run->second.owned ? Touched::kNoMemory : Touched::kNoFilePage;
 }
 
-FaultOutcome MemoryManager::HandleFault(UserAddr addr, Access access,
-                                        const MemoryLimits& limits) {
+FaultOutcome MemoryManager::HandleFault(UserAddr addr, Access access, const MemoryLimits& limits) {
   auto fail = [](int signal, int code) {
     FaultOutcome out;
     out.signal = Signal(signal);

@@ -36,6 +36,8 @@ class Discards {
   Discards(const Discards&) = delete;
   void Add(FileRange pages);
   void Add(Ref<Mappable> object) { objects_.push_back(std::move(object)); }
+  // Moves the pages, and none of the objects, to `other`.
+  void MovePagesTo(Discards& other) { std::swap(pages_, other.pages_); }
 
  private:
   MemoryFile& memory_;
@@ -88,6 +90,9 @@ struct MemoryManager::Impl {
   // End of the last copy-on-write window and its size, to notice sequences.
   uint64_t cow_end ABSL_GUARDED_BY(mu) = 0;
   uint64_t cow_window ABSL_GUARDED_BY(mu) = kCowWindow;
+  // Faults so far in the private file mapping that starts at cow_vma.
+  uint64_t cow_vma ABSL_GUARDED_BY(mu) = 0;
+  uint32_t cow_file_faults ABSL_GUARDED_BY(mu) = 0;
   // Faults in a row at one address that looked resolved already.
   uint64_t stuck_addr ABSL_GUARDED_BY(mu) = 0;
   uint32_t stuck_count ABSL_GUARDED_BY(mu) = 0;
@@ -105,6 +110,8 @@ struct MemoryManager::Impl {
   // runs.
   bool RemoveRange(AddrRange range, Discards& discards, bool hide)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Whether a file that keeps its pages in the memory file is mapped.
+  bool BorrowsMemoryFile() ABSL_SHARED_LOCKS_REQUIRED(mu);
   bool DropRuns(AddrRange range, Discards& discards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Inserts a run of private pages with the reference held by `pages`, and shows it.
   Status ShowOwned(uint64_t start, FileRange pages, const Vma& vma, bool populate)
@@ -148,8 +155,7 @@ struct MemoryManager::Impl {
                      const MemoryLimits& limits) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   ErrnoOr<UserAddr> RemapTo(const Move& move, bool fixed, const MemoryLimits& limits,
                             Discards& discards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  ErrnoOr<UserAddr> MoveVma(const Move& move, Discards& discards)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  ErrnoOr<UserAddr> MoveVma(const Move& move, Discards& discards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void MoveRuns(AddrRange from, uint64_t to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // --- mm_fault.cc ---
@@ -181,8 +187,7 @@ struct MemoryManager::Impl {
   ErrnoOr<size_t> ForcedCopy(uint64_t addr, size_t n, bool write, char* buffer);
 
   // --- mm_fork.cc ---
-  Status ForkInto(Impl& child, uint64_t stack_pointer)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu, child.mu);
+  Status ForkInto(Impl& child, uint64_t stack_pointer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu, child.mu);
 
   // --- mm_advise.cc ---
   Status AdviseRange(VmaMap::iterator it, AddrRange range, int advice, Discards& discards)

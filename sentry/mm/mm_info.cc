@@ -36,7 +36,30 @@ MemoryManager::MemoryManager(platform::Platform& platform, MemoryFile& memory,
                              std::unique_ptr<platform::AddressSpace> as)
     : as_(std::move(as)), impl_(std::make_unique<Impl>(platform, memory, *as_, this)) {}
 
-MemoryManager::~MemoryManager() { Clear(); }
+// The guest may reach its pages until the platform has torn the address space down, which need not
+// be waited for. Files go at once, for others see that they are no longer in use; but not before
+// the guest has lost pages that would go with them.
+MemoryManager::~MemoryManager() {
+  class Pages : public platform::Baggage {
+   public:
+    explicit Pages(MemoryFile& memory) : leaving(memory), pages(memory) {}
+    MemoryFile::Leaving leaving;
+    Discards pages;
+  };
+  Discards discards(impl_->memory);
+  auto kept = std::make_unique<Pages>(impl_->memory);
+  Impl& m = *impl_;
+  MmLock lock(m);
+  if (m.BorrowsMemoryFile()) m.as.Unmap(m.platform.user_range());
+  m.RemoveRange({0, UINT64_MAX}, discards, false);
+  discards.MovePagesTo(kept->pages);
+  m.as.Close(std::move(kept));
+}
+
+bool MemoryManager::Impl::BorrowsMemoryFile() {
+  return std::any_of(runs.begin(), runs.end(),
+                     [&](const auto& r) { return !r.second.owned && r.second.fd == memory.fd(); });
+}
 
 void MemoryManager::Clear() {
   Ref<RefCounted> executable;
@@ -169,8 +192,8 @@ uint64_t MemoryManager::PeakResidentAtExit() {
   if (RefCountForTest() != 1) return m.peak_resident;
   uint64_t resident = 0;
   for (auto& [start, run] : m.runs) {
-    resident += run.owned ? ResidentIn(run, start, {start, run.end})
-                          : std::min(run.end - start, kFilePart);
+    resident +=
+        run.owned ? ResidentIn(run, start, {start, run.end}) : std::min(run.end - start, kFilePart);
   }
   m.peak_resident = std::max(m.peak_resident, resident);
   return m.peak_resident;

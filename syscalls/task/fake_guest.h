@@ -128,6 +128,7 @@ class NoAddressSpace : public platform::AddressSpace {
   Status MapFile(AddrRange, platform::MapSource, Access, bool) override { return Ok(); }
   void Unmap(AddrRange) override {}
   Status Protect(AddrRange, Access) override { return Ok(); }
+  void Close(std::unique_ptr<platform::Baggage>) override {}
 };
 
 class FakeGuestPlatform : public platform::Platform {
