@@ -1,6 +1,7 @@
 #ifndef PLATFORM_API_PLATFORM_H_
 #define PLATFORM_API_PLATFORM_H_
 
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +13,10 @@
 #include "platform/base/types.h"
 
 namespace runsc::platform {
+
+// CPUs as guests number them: 0 up to PlatformOptions::cpus. As many as glibc's cpu_set_t holds.
+inline constexpr int kMaxCpus = 1024;
+using CpuSet = std::bitset<kMaxCpus>;
 
 // Why Context::Switch returned.
 enum class Event {
@@ -87,6 +92,10 @@ class Context {
   virtual arch::FpuState SaveFpu() = 0;
   // Replaces it before the next Switch. The state is sanitized by the platform.
   virtual void LoadFpu(const arch::FpuState& state) = 0;
+
+  // Where the guest's code may run from its next Switch on; one that runs returns kInterrupted. From
+  // any thread. Sets of which the sandbox has no CPU leave all.
+  virtual void SetAffinity(const CpuSet& cpus) = 0;
 
   // Tells that the sentry thread is about to block for long (a wait, not a lock): the platform
   // stops spinning and may give up its CPU reservation. Cheap.

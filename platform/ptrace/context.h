@@ -23,6 +23,7 @@ class PtraceContext final : public platform::Context {
   void Interrupt() override;
   arch::FpuState SaveFpu() override;
   void LoadFpu(const arch::FpuState& state) override;
+  void SetAffinity(const platform::CpuSet& cpus) override;
   void BeforeBlock() override { seat_.Idle(); }
   uint64_t GuestCpuNanos() override;
   void Release() override;
@@ -30,6 +31,7 @@ class PtraceContext final : public platform::Context {
  private:
   bool Bind(const std::shared_ptr<Space>& space);
   void PlaceDied();
+  void TakeAffinity();
   platform::Stop RunOnce(arch::Registers& regs);
   void StartUsage(int32_t pid);
   void StopUsage();
@@ -50,6 +52,9 @@ class PtraceContext final : public platform::Context {
   uint64_t place_start_ ABSL_GUARDED_BY(usage_mu_) = 0;
   int32_t usage_pid_ ABSL_GUARDED_BY(usage_mu_) = -1;
 
+  Mutex<LockRank::kPlatformContext> affinity_mu_;
+  platform::CpuSet affinity_ ABSL_GUARDED_BY(affinity_mu_);
+  std::atomic<bool> affinity_changed_{false};
   std::atomic<bool> interrupt_{false};
   std::atomic<int32_t> running_pid_{-1};
 };

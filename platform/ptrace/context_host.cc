@@ -103,7 +103,23 @@ Stop PtraceContext::RunOnce(arch::Registers& regs) {
   return stop;
 }
 
+void PtraceContext::SetAffinity(const platform::CpuSet& cpus) {
+  {
+    MutexLock l(affinity_mu_);
+    affinity_ = cpus;
+  }
+  affinity_changed_.store(true);
+  Interrupt();
+}
+
+void PtraceContext::TakeAffinity() {
+  if (!affinity_changed_.exchange(false)) return;
+  MutexLock l(affinity_mu_);
+  seat_.Restrict(affinity_);
+}
+
 Stop PtraceContext::Switch(platform::AddressSpace& as, arch::Registers& regs) {
+  if (affinity_changed_.load(std::memory_order_relaxed)) TakeAffinity();
   if (interrupt_.exchange(false)) return {.event = Event::kInterrupted};
   if (!Bind(static_cast<PtraceAddressSpace&>(as).space())) return {.event = Event::kGone};
   seat_.Enter(place_.pid);

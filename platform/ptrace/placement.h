@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "platform/api/platform.h"
 #include "platform/base/mutex.h"
 
 namespace runsc::ptrace_platform {
@@ -28,6 +29,8 @@ class Placement {
     ~Seat();
     Seat(const Seat&) = delete;
 
+    // Keeps both to `cpus` (indexes), to all if the sandbox has none of those. Own thread, before Enter.
+    void Restrict(const platform::CpuSet& cpus);
     // Before the guest runs: puts the calling thread and `pid` on one CPU. Cheap if they are.
     void Enter(int32_t pid);
     void Leave() { entered_.store(false, std::memory_order_relaxed); }
@@ -45,16 +48,19 @@ class Placement {
     int thread_cpu_ = -1;  // where the calling thread is pinned
     int guest_cpu_ = -1;   // where the guest is pinned
     uint32_t entries_ = 0;
+    platform::CpuSet allowed_;
     // Read by the watcher.
     std::atomic<int32_t> pid_{-1};
     std::atomic<bool> entered_{false};
     std::atomic<bool> loose_{false};  // the watcher unpinned the guest
     std::atomic<uint64_t> runs_{0};
     uint64_t watched_runs_ = 0;
+    platform::CpuSet loose_in_;  // allowed_, for the watcher; Placement::mu_
   };
 
  private:
-  int Choose(int preferred) const;
+  int Choose(int preferred, const platform::CpuSet& allowed) const;
+  std::vector<int> CpusOf(const platform::CpuSet& allowed) const;
   int IndexHere() const;
   void Watch();
   bool ScanOnce();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "platform/host/cpus.h"
 #include "platform/ptrace/placement.h"
 
 namespace runsc::ptrace_platform {
@@ -21,27 +22,9 @@ constexpr int kIdleScans = 10;
 // Calls between looks at the balance.
 constexpr uint32_t kRebalanceEvery = 64;
 
-void Pin(int32_t tid, const std::vector<int>& cpus) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (int cpu : cpus) CPU_SET(static_cast<unsigned>(cpu), &set);
-  sched_setaffinity(tid, sizeof(set), &set);
-}
-
-std::vector<int> AllowedCpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cpus;
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(static_cast<unsigned>(cpu), &set)) cpus.push_back(cpu);
-  }
-  return cpus;
-}
-
 }  // namespace
 
-Placement::Placement() : cpus_(AllowedCpus()) {
+Placement::Placement() : cpus_(host::AllowedCpus()) {
   if (cpus_.size() < 2) return;  // nothing to place
   loads_ = std::make_unique<std::atomic<int>[]>(cpus_.size());
   watcher_ = std::thread([this] { Watch(); });
@@ -55,14 +38,24 @@ Placement::~Placement() {
 }
 
 // Index of the CPU with the fewest runnable seats; `preferred` (index or -1) wins ties.
-int Placement::Choose(int preferred) const {
-  int best = preferred >= 0 ? preferred : 0;
+int Placement::Choose(int preferred, const platform::CpuSet& allowed) const {
+  int best = preferred >= 0 && allowed[static_cast<size_t>(preferred)] ? preferred : -1;
   for (int i = 0; i < static_cast<int>(cpus_.size()); ++i) {
+    if (!allowed[static_cast<size_t>(i)]) continue;
+    if (best < 0) best = i;
     if (loads_[i].load(std::memory_order_relaxed) < loads_[best].load(std::memory_order_relaxed)) {
       best = i;
     }
   }
   return best;
+}
+
+std::vector<int> Placement::CpusOf(const platform::CpuSet& allowed) const {
+  std::vector<int> cpus;
+  for (size_t i = 0; i < cpus_.size(); ++i) {
+    if (allowed[i]) cpus.push_back(cpus_[i]);
+  }
+  return cpus;
 }
 
 // Index of the CPU that the calling thread is on; -1 if it is none of ours.
@@ -72,7 +65,9 @@ int Placement::IndexHere() const {
 }
 
 Placement::Seat::Seat(Placement& placement) : placement_(placement) {
+  allowed_.set();
   MutexLock l(placement_.mu_);
+  loose_in_.set();
   placement_.seats_.push_back(this);
 }
 
@@ -88,10 +83,20 @@ void Placement::Seat::Idle() {
   cpu_ = -1;
 }
 
+void Placement::Seat::Restrict(const platform::CpuSet& cpus) {
+  allowed_ = cpus;
+  if (placement_.CpusOf(allowed_).empty()) allowed_.set();
+  Idle();
+  if (thread_cpu_ >= 0 && !allowed_[static_cast<size_t>(thread_cpu_)]) thread_cpu_ = -1;
+  guest_cpu_ = -1;
+  MutexLock l(placement_.mu_);
+  loose_in_ = allowed_;
+}
+
 void Placement::Seat::Move(int cpu, int32_t pid) {
   const std::vector<int> one = {placement_.cpus_[static_cast<size_t>(cpu)]};
-  if (thread_cpu_ != cpu) Pin(0, one);
-  if (guest_cpu_ != cpu) Pin(pid, one);
+  if (thread_cpu_ != cpu) host::BindToCpus(0, one);
+  if (guest_cpu_ != cpu) host::BindToCpus(pid, one);
   thread_cpu_ = cpu;
   guest_cpu_ = cpu;
 }
@@ -104,10 +109,10 @@ void Placement::Seat::Enter(int32_t pid) {
     guest_cpu_ = -1;
   }
   if (cpu_ < 0) {
-    cpu_ = p.Choose(thread_cpu_ >= 0 ? thread_cpu_ : p.IndexHere());
+    cpu_ = p.Choose(thread_cpu_ >= 0 ? thread_cpu_ : p.IndexHere(), allowed_);
     p.loads_[cpu_].fetch_add(1, std::memory_order_relaxed);
   } else if (++entries_ % kRebalanceEvery == 0) {
-    const int best = p.Choose(cpu_);
+    const int best = p.Choose(cpu_, allowed_);
     const int here = p.loads_[cpu_].load(std::memory_order_relaxed);
     if (p.loads_[best].load(std::memory_order_relaxed) + 1 < here) {
       p.loads_[best].fetch_add(1, std::memory_order_relaxed);
@@ -140,14 +145,14 @@ bool Placement::ScanOnce() {
     if (!same) any = true;
     if (!entered || !same || seat->loose_.load(std::memory_order_relaxed)) continue;
     // If the guest comes back in this moment, it stays unpinned for one run: harmless.
-    Pin(seat->pid_.load(std::memory_order_relaxed), cpus_);
+    host::BindToCpus(seat->pid_.load(std::memory_order_relaxed), CpusOf(seat->loose_in_));
     seat->loose_.store(true, std::memory_order_relaxed);
   }
   return any;
 }
 
 void Placement::Watch() {
-  Pin(0, cpus_);
+  host::BindToCpus(0, cpus_);
   int idle = 0;
   while (true) {
     uint32_t word = watch_word_.load();

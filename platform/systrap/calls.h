@@ -2,7 +2,6 @@
 #define PLATFORM_SYSTRAP_CALLS_H_
 
 #include <cstdint>
-#include <vector>
 
 namespace runsc::platform::systrap {
 
@@ -23,8 +22,6 @@ long SignalThread(int pid, int tid, int signal);
 long KillProcess(int pid);
 // Binds a thread (0: the caller) to one CPU.
 long BindToCpu(int tid, int cpu);
-// CPUs that this thread may use.
-std::vector<int> AllowedCpus();
 int CurrentCpu();
 
 uint64_t MonotonicNanos();

@@ -68,17 +68,6 @@ long BindToCpu(int tid, int cpu) {
   return Result(syscall(SYS_sched_setaffinity, tid, sizeof(set), &set));
 }
 
-std::vector<int> AllowedCpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cpus;
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return {0};
-  for (int i = 0; i < CPU_SETSIZE; ++i) {
-    if (CPU_ISSET(static_cast<size_t>(i), &set)) cpus.push_back(i);
-  }
-  return cpus;
-}
-
 int CurrentCpu() { return sched_getcpu(); }
 
 uint64_t MonotonicNanos() { return Nanos(CLOCK_MONOTONIC); }

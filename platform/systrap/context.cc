@@ -114,9 +114,30 @@ void SystrapContext::Release() {
   stub_.reset();
 }
 
+void SystrapContext::SetAffinity(const CpuSet& cpus) {
+  {
+    MutexLock lock(mu_);
+    affinity_ = cpus;
+  }
+  affinity_changed_.store(true, std::memory_order_release);
+  Interrupt();
+}
+
+void SystrapContext::TakeAffinity() {
+  if (!affinity_changed_.exchange(false)) return;
+  CpuSet cpus;
+  {
+    MutexLock lock(mu_);
+    cpus = affinity_;
+  }
+  placement_.Restrict(cpus);
+}
+
 Stop SystrapContext::Switch(AddressSpace& as, arch::Registers& regs) {
   Stop stop;
   for (;;) {
+    if (affinity_changed_.load(std::memory_order_relaxed)) [[unlikely]]
+      TakeAffinity();
     if (interrupt_.load(std::memory_order_relaxed) && interrupt_.exchange(false)) {
       stop.event = Event::kInterrupted;
       return stop;

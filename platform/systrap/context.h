@@ -23,6 +23,7 @@ class SystrapContext : public Context {
   void Interrupt() override;
   arch::FpuState SaveFpu() override;
   void LoadFpu(const arch::FpuState& state) override;
+  void SetAffinity(const CpuSet& cpus) override;
   void BeforeBlock() override;
   void AfterBlock() override {}
   uint64_t GuestCpuNanos() override;
@@ -36,6 +37,7 @@ class SystrapContext : public Context {
   bool SleepUntilStop();
   // What to do when the guest still runs after a sleep; false: give it up.
   bool OnSleepTimeout(uint64_t waited_nanos);
+  void TakeAffinity();
   Stop ReadStop(arch::Registers& regs);
 
   // The sentry thread's own.
@@ -49,6 +51,8 @@ class SystrapContext : public Context {
   arch::Registers written_{};  // what the slot holds, as far as we wrote or read it
   bool written_valid_ = false;
 
+  // affinity_ is new.
+  std::atomic<bool> affinity_changed_{false};
   // Asked for and not yet reported.
   std::atomic<bool> interrupt_{false};
   // The guest may be running: an interrupt needs the signal.
@@ -60,6 +64,7 @@ class SystrapContext : public Context {
   Ref<Stub> shared_stub_ ABSL_GUARDED_BY(mu_);
   GuestThread* shared_thread_ ABSL_GUARDED_BY(mu_) = nullptr;
   uint64_t past_cpu_nanos_ ABSL_GUARDED_BY(mu_) = 0;  // on threads released since
+  CpuSet affinity_ ABSL_GUARDED_BY(mu_);
   uint64_t reported_cpu_nanos_ ABSL_GUARDED_BY(mu_) = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "platform/host/cpus.h"
 #include "platform/systrap/calls.h"
 
 namespace runsc::platform::systrap {
@@ -30,7 +31,7 @@ constexpr uint64_t kMaxGatherPauseMicros = 10000000;
 }  // namespace
 
 CpuTable::CpuTable(int may_use, bool may_spin)
-    : cpus_(AllowedCpus()),
+    : cpus_(host::AllowedCpus()),
       loads_(std::make_unique<Load[]>(cpus_.size())),
       may_spin_(may_spin && may_use > 1 && cpus_.size() > 1) {}
 
@@ -39,31 +40,40 @@ int CpuTable::SlotOf(int cpu) const {
   return it == cpus_.end() ? 0 : static_cast<int>(it - cpus_.begin());
 }
 
-int CpuTable::ReserveSpare(int home) const {
-  for (int i = 0; i < static_cast<int>(cpus_.size()); ++i) {
-    if (i == home || Active(i) != 0) continue;
+int CpuTable::ReserveSpare(int home, const CpuSet& allowed) const {
+  for (int i = 0; i < size(); ++i) {
+    if (i == home || !allowed[static_cast<size_t>(i)] || Active(i) != 0) continue;
     if (!At(i).reserved.exchange(true, std::memory_order_relaxed)) return i;
   }
   return kNone;
 }
 
-int CpuTable::LessBusyThan(int home) const {
+int CpuTable::LessBusyThan(int home, const CpuSet& allowed) const {
   int best = kNone;
   int least = Active(home) - 1;
-  for (int i = 0; i < static_cast<int>(cpus_.size()); ++i) {
-    if (i == home || Active(i) >= least) continue;
+  for (int i = 0; i < size(); ++i) {
+    if (i == home || !allowed[static_cast<size_t>(i)] || Active(i) >= least) continue;
     best = i;
     least = Active(i);
   }
   return best;
 }
 
-int CpuTable::Unused(int home, uint64_t random) const {
-  const auto n = static_cast<int>(cpus_.size());
+int CpuTable::LeastBusy(const CpuSet& allowed) const {
+  int best = kNone;
+  for (int i = 0; i < size(); ++i) {
+    if (!allowed[static_cast<size_t>(i)]) continue;
+    if (best == kNone || Active(i) < Active(best)) best = i;
+  }
+  return best;
+}
+
+int CpuTable::Unused(int home, uint64_t random, const CpuSet& allowed) const {
+  const int n = size();
   const auto first = static_cast<int>(random % cpus_.size());
   for (int i = 0; i < n; ++i) {
     const int slot = (first + i) % n;
-    if (slot != home && Active(slot) == 0) return slot;
+    if (slot != home && allowed[static_cast<size_t>(slot)] && Active(slot) == 0) return slot;
   }
   return kNone;
 }
@@ -78,13 +88,22 @@ void Placement::MoveHome(int slot) {
   BindToCpu(0, table_.CpuOf(slot));
 }
 
+void Placement::Restrict(const CpuSet& cpus) {
+  allowed_ = cpus;
+  if (table_.LeastBusy(allowed_) == CpuTable::kNone) allowed_.set();
+  StopSpinning();
+  if (home_ == CpuTable::kNone || allowed_[static_cast<size_t>(home_)]) return;
+  MoveHome(table_.LeastBusy(allowed_));
+}
+
 void Placement::BeforeGuest(GuestThread& guest, Stub& stub) {
   if (home_ == CpuTable::kNone) {
     spin_limit_ = kSpinMicros * TicksPerMicro();
     quick_ = kQuickMicros * TicksPerMicro();
     streak_needed_ = kMinStreak;
     share_pause_ = kShareMicros * TicksPerMicro();
-    MoveHome(table_.SlotOf(CurrentCpu()));
+    const int here = table_.SlotOf(CurrentCpu());
+    MoveHome(allowed_[static_cast<size_t>(here)] ? here : table_.LeastBusy(allowed_));
   }
   if (!active_) BecomeActive();
   const uint64_t now = Tsc();
@@ -98,7 +117,7 @@ void Placement::BeforeGuest(GuestThread& guest, Stub& stub) {
     const bool wanted = table_.Active(spare_) > 0 || table_.Active(home_) > 1;
     if (wanted || guest.ctx->stub_waiting != 0) StopSpinning();
   } else if (streak_ >= streak_needed_ && table_.may_spin() && table_.Active(home_) == 1) {
-    spare_ = table_.ReserveSpare(home_);
+    spare_ = table_.ReserveSpare(home_, allowed_);
     if (spare_ == CpuTable::kNone) streak_ = 0;
   }
   if (table_.Active(home_) > 1) {
@@ -135,7 +154,8 @@ void Placement::BecomeActive() {
     lonely_ = 0;
     // Only ever towards the first CPU, or two that take turns would swap places.
     const int last = table_.LastUsed();
-    if (last != CpuTable::kNone && last < home_) MoveHome(last);
+    if (last != CpuTable::kNone && last < home_ && allowed_[static_cast<size_t>(last)])
+      MoveHome(last);
   }
   active_ = true;
   share_since_ = now;
@@ -163,7 +183,7 @@ bool Placement::EaseContention() {
   }
   if (now - contended_since_ < kContendedMicros * TicksPerMicro()) return false;
   contended_since_ = now;
-  const int better = table_.LessBusyThan(home_);
+  const int better = table_.LessBusyThan(home_, allowed_);
   if (better == CpuTable::kNone) return false;
   MoveHome(better);
   gather_pause_ = std::clamp(gather_pause_ * 2, kMinGatherPauseMicros * TicksPerMicro(),
@@ -181,7 +201,7 @@ bool Placement::EscapeOthers(Stub& stub, uint64_t now) {
                        (cpu - share_cpu_nanos_) * kFairShareDivisor < wall * kFairShareDividend;
   share_since_ = now;
   share_cpu_nanos_ = cpu;
-  const int other = starved ? table_.Unused(home_, now >> 8) : CpuTable::kNone;
+  const int other = starved ? table_.Unused(home_, now >> 8, allowed_) : CpuTable::kNone;
   if (other == CpuTable::kNone) {
     share_pause_ = pause;
     return false;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "platform/api/platform.h"
 #include "platform/systrap/stub.h"
 
 namespace runsc::platform::systrap {
@@ -31,13 +32,18 @@ class CpuTable {
     total_.fetch_add(n, std::memory_order_relaxed);
     last_.store(slot, std::memory_order_relaxed);
   }
+  int size() const { return static_cast<int>(cpus_.size()); }
+
+  // Those below look at CPUs in `allowed` only.
   // Takes an idle CPU for spinning, or kNone.
-  int ReserveSpare(int home) const;
+  int ReserveSpare(int home, const CpuSet& allowed) const;
   void Unreserve(int slot) const { At(slot).reserved.store(false, std::memory_order_relaxed); }
   // A CPU with at least two active contexts fewer than `home`, or kNone.
-  int LessBusyThan(int home) const;
+  int LessBusyThan(int home, const CpuSet& allowed) const;
   // Another CPU with no active context, chosen by `random`, or kNone.
-  int Unused(int home, uint64_t random) const;
+  int Unused(int home, uint64_t random, const CpuSet& allowed) const;
+  // The one with the fewest active contexts; kNone if none is allowed.
+  int LeastBusy(const CpuSet& allowed) const;
 
  private:
   struct alignas(64) Load {
@@ -60,9 +66,11 @@ class CpuTable {
 // where they wake each other cheaply. Used by the sentry thread.
 class Placement {
  public:
-  explicit Placement(const CpuTable& table) : table_(table) {}
+  explicit Placement(const CpuTable& table) : table_(table) { allowed_.set(); }
   ~Placement() { Rest(); }
 
+  // Keeps both threads to `cpus` (slots of the table), to all if that has none of the table's.
+  void Restrict(const CpuSet& cpus);
   // Before the guest gets the turn; may bind threads.
   void BeforeGuest(GuestThread& guest, Stub& stub);
   // After it came back; `ticks` is how long the guest had it.
@@ -89,6 +97,7 @@ class Placement {
   void StopSpinning();
 
   const CpuTable& table_;
+  CpuSet allowed_;
   int home_ = CpuTable::kNone;
   int spare_ = CpuTable::kNone;  // the guest's CPU while spinning
   bool active_ = false;

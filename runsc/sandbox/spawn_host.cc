@@ -1,9 +1,9 @@
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <grp.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -60,14 +60,25 @@ class Child {
 
   bool Wants(Isolation i) const { return have_.Has(i); }
 
-  // A session of its own: signals of a terminal reach runsc, never the sentry or its stubs,
-  // unless the terminal is the container's.
+  // Signals of a terminal reach runsc, never the sentry or its stubs, unless the terminal is the
+  // container's: so a session of its own. Where runsc has no terminal a process group does, for
+  // with autogroups the host's scheduler weighs sessions against each other, and some kernels (6.18
+  // was seen to) let two busy hand-offs in one starve all others, the gofer that they wait for too.
   HostStatus Session() {
+    if (options_.controlling_tty < 0 && !HasTerminal()) {
+      setpgid(0, 0);
+      return HostOk();
+    }
     setsid();
     if (options_.controlling_tty < 0) return HostOk();
     int tty = options_.fds[static_cast<size_t>(options_.controlling_tty)];
     if (ioctl(tty, TIOCSCTTY, 0) < 0) return SysError("cannot take the container's terminal");
     return HostOk();
+  }
+
+  static bool HasTerminal() {
+    Fd tty(open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+    return tty.ok() || errno != ENXIO;
   }
 
   // An empty, read-only root. /proc is only a place that exists everywhere; nobody else sees it
@@ -185,10 +196,10 @@ HostStatus WriteIdFile(int pid, const char* name, const std::string& text) {
   if (!fd.ok()) return fd.error();
   HostStatus written = host::WriteAll(fd->get(), text);
   if (!written.ok()) {
-    return HostError{StrPrintf("cannot set %s of the new user namespace to \"%s\": %s", name,
-                               text.substr(0, text.find('\n')).c_str(),
-                               written.error().text.c_str()),
-                     written.error().code};
+    return HostError{
+        StrPrintf("cannot set %s of the new user namespace to \"%s\": %s", name,
+                  text.substr(0, text.find('\n')).c_str(), written.error().text.c_str()),
+        written.error().code};
   }
   return HostOk();
 }

@@ -103,10 +103,10 @@ ErrnoOr<Ref<ThreadGroup>> Kernel::CreateProcess(ProcessArgs args) {
   ts.run_state.store(kParked, std::memory_order_relaxed);
   ts.account = AccountOf(args.creds->ruid);
   ts.start_time.store(static_cast<uint64_t>(BoottimeNanos()), std::memory_order_relaxed);
-  {
-    MutexLock l(ts.affinity_mu);
-    for (int i = 0; i < options_.cpus && i < kMaxCpus; ++i) ts.affinity.set(i);
-  }
+  platform::CpuSet cpus;
+  for (int i = 0; i < options_.cpus && i < platform::kMaxCpus; ++i)
+    cpus.set(static_cast<size_t>(i));
+  ts.cpu.InitAffinity(cpus);
   program.mm->SetDumpable(program.dumpable && !program.secure ? 1 : 0);
   task->regs_ = program.regs;
   task->mm_ = std::move(program.mm);

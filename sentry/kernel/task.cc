@@ -128,7 +128,7 @@ Blocker::Result Task::BlockKillable(int64_t deadline) {
 
 void Task::Interrupt() {
   blocker_.Interrupt();
-  if (Current() != this) state_->clock.InterruptContext();
+  if (Current() != this) state_->cpu.InterruptContext();
 }
 
 void Task::Exit(ExitStatus status) {
@@ -152,7 +152,7 @@ Errno Task::Unimplemented(const char* what, Errno e) {
   return e;
 }
 
-uint64_t Task::UserNanos() { return state_->clock.UserNanos(); }
-uint64_t Task::SystemNanos() { return state_->clock.SystemNanos(); }
+uint64_t Task::UserNanos() { return state_->cpu.UserNanos(); }
+uint64_t Task::SystemNanos() { return state_->cpu.SystemNanos(); }
 
 }  // namespace runsc

@@ -139,13 +139,7 @@ void TaskBuilder::CopyThreadState(Task& parent, Task& child, const CloneRequest&
   int32_t nice = from.sched.nice.load(std::memory_order_relaxed);
   to.sched.nice.store(reset && nice < 0 ? 0 : nice);
   to.sched.ioprio.store(from.sched.ioprio.load(std::memory_order_relaxed));
-  std::bitset<kMaxCpus> affinity;
-  {
-    MutexLock l(from.affinity_mu);
-    affinity = from.affinity;
-  }
-  MutexLock l(to.affinity_mu);
-  to.affinity = affinity;
+  to.cpu.InheritAffinity(from.cpu);
 }
 
 ErrnoOr<Ref<Task>> TaskBuilder::MakeTask(Task& parent, const CloneRequest& r, Parts parts) {

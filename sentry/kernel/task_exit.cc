@@ -36,8 +36,8 @@ void WakeParent(ThreadGroup& parent) { parent.child_events().Notify(POLLIN); }
 
 ResourceUse TaskExit::UseOf(Task& t) {
   TaskState& ts = t.state();
-  return {.user_ns = ts.clock.UserNanos(),
-          .system_ns = ts.clock.SystemNanos(),
+  return {.user_ns = ts.cpu.UserNanos(),
+          .system_ns = ts.cpu.SystemNanos(),
           .minor_faults = ts.minor_faults.load(std::memory_order_relaxed),
           .voluntary_switches = ts.voluntary_switches.load(std::memory_order_relaxed)};
 }
@@ -174,7 +174,7 @@ void TaskExit::Run(Task& t) {
   }
   LetGo(t);
   if (last) CloseNamespace(t);
-  ts.clock.Stop();
+  ts.cpu.Stop();
   std::unique_ptr<platform::Context> context = std::move(ts.context);
   t.context_ = nullptr;
   Unlink(t);

@@ -74,7 +74,7 @@ void TaskRunner::HandleStop(Task& t, const platform::Stop& stop) {
 void TaskRunner::Run(Task& t) {
   current_task = &t;
   t.context_ = t.state().context.get();
-  t.state().clock.Start(t.context_);
+  t.state().cpu.Start(t.context_);
   LoadAverage& load = t.kernel_.tree().load;
   load.Change(1);
   for (;;) {

@@ -14,7 +14,6 @@
 
 namespace runsc {
 
-inline constexpr int kMaxCpus = 1024;
 
 // Scheduling attributes as the guest set them (sched(7)); the host schedules as it likes.
 struct SchedState {
@@ -25,8 +24,9 @@ struct SchedState {
   std::atomic<int32_t> ioprio{0};
 };
 
-// CPU time of a sentry thread and of the guest code it runs, readable from any thread.
-class TaskClock {
+// CPU time of a sentry thread and of the guest code it runs, and where that may run. Any thread, but
+// for Start and Stop.
+class TaskCpu {
  public:
   // On the task's own sentry thread: time is counted from here on.
   void Start(platform::Context* context);
@@ -34,17 +34,24 @@ class TaskClock {
   void Stop();
   uint64_t UserNanos();
   uint64_t SystemNanos();
+  // Interrupts the context if the task still has one.
+  void InterruptContext();
+
+  platform::CpuSet affinity();
+  // For a task that starts anywhere in `cpus`, all that there are.
+  void InitAffinity(const platform::CpuSet& cpus);
+  void SetAffinity(const platform::CpuSet& cpus);
+  // As the parent has it.
+  void InheritAffinity(TaskCpu& parent);
 
  private:
-  Mutex<LockRank::kTaskClock> mu_;
+  Mutex<LockRank::kTaskCpu> mu_;
   platform::Context* context_ ABSL_GUARDED_BY(mu_) = nullptr;
   int32_t thread_clock_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t user_base_ ABSL_GUARDED_BY(mu_) = 0, system_base_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t user_ ABSL_GUARDED_BY(mu_) = 0, system_ ABSL_GUARDED_BY(mu_) = 0;
-
- public:
-  // Any thread: interrupts the context if the task still has one.
-  void InterruptContext();
+  platform::CpuSet affinity_ ABSL_GUARDED_BY(mu_);
+  bool restricted_ ABSL_GUARDED_BY(mu_) = false;  // the context must be told
 };
 
 // What the kernel keeps of a task besides its public face. Each block says what guards it.
@@ -78,9 +85,7 @@ struct TaskState {
 
   // --- Anyone ---
   SchedState sched;
-  Mutex<LockRank::kTaskClock> affinity_mu;
-  std::bitset<kMaxCpus> affinity ABSL_GUARDED_BY(affinity_mu);
-  TaskClock clock;
+  TaskCpu cpu;
   std::atomic<uint64_t> minor_faults{0};
   std::atomic<uint64_t> voluntary_switches{0};
   std::atomic<uint64_t> start_time{0};  // CLOCK_BOOTTIME, ns

@@ -110,6 +110,7 @@ class FakeContext : public platform::Context {
   arch::FpuState SaveFpu() override { return arch::InitialFpuState(); }
   void LoadFpu(const arch::FpuState&) override {}
   uint64_t GuestCpuNanos() override { return 0; }
+  void SetAffinity(const platform::CpuSet&) override {}
   void Release() override {}
 
  private:

@@ -55,6 +55,10 @@ Status SetPolicy(Task& t, Task& target, int32_t policy, int32_t priority, bool r
   return Ok();
 }
 
+size_t CpuCount(Task& t) {
+  return static_cast<size_t>(std::min(t.kernel().options().cpus, platform::kMaxCpus));
+}
+
 }  // namespace
 
 ErrnoOr<Ref<Task>> FindSchedTarget(Task& t, Tid pid) {
@@ -78,19 +82,17 @@ ErrnoOr<void> SchedYield(Task& t) {
   return Ok();
 }
 
-// The mask is kept, answered and inherited; which host CPU serves a task is the platform's choice.
 ErrnoOr<void> SchedSetaffinity(Task& t, Tid pid, uint32_t length, UserAddr mask) {
-  uint8_t bytes[kMaxCpus / 8] = {};
+  uint8_t bytes[platform::kMaxCpus / 8] = {};
   TRY(t.mem().CopyIn(bytes, mask, std::min<size_t>(length, sizeof(bytes))));
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   TRY(CheckMaySchedule(t, *target));
-  std::bitset<kMaxCpus> wanted;
-  for (int i = 0; i < std::min(t.kernel().options().cpus, kMaxCpus); ++i) {
+  platform::CpuSet wanted;
+  for (size_t i = 0; i < CpuCount(t); ++i) {
     wanted[i] = (bytes[i / 8] >> (i % 8) & 1) != 0;
   }
   if (wanted.none()) return Errno::kInval;
-  MutexLock l(target->state().affinity_mu);
-  target->state().affinity = wanted;
+  target->state().cpu.SetAffinity(wanted);
   return Ok();
 }
 
@@ -100,12 +102,10 @@ ErrnoOr<int32_t> SchedGetaffinity(Task& t, Tid pid, uint32_t length, UserAddr ma
     return Errno::kInval;
   }
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
-  uint8_t bytes[kMaxCpus / 8] = {};
-  {
-    MutexLock l(target->state().affinity_mu);
-    for (int i = 0; i < kMaxCpus; ++i) {
-      if (target->state().affinity[i]) bytes[i / 8] |= static_cast<uint8_t>(1 << (i % 8));
-    }
+  uint8_t bytes[platform::kMaxCpus / 8] = {};
+  const platform::CpuSet affinity = target->state().cpu.affinity();
+  for (size_t i = 0; i < affinity.size(); ++i) {
+    if (affinity[i]) bytes[i / 8] |= static_cast<uint8_t>(1 << (i % 8));
   }
   // As much as a kernel built for that many CPUs would write.
   size_t n = std::min<size_t>(length, (static_cast<size_t>(cpus) + 63) / 64 * 8);

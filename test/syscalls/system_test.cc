@@ -8,7 +8,9 @@
 #include <sys/sysinfo.h>
 #include <sys/times.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 #include "test/util/test_util.h"
@@ -94,6 +96,48 @@ TEST(SchedTest, AffinityMovesTheThread) {
         CHECK_OR_DIE(sched_getcpu() == cpu);
       }
     }
+    return 0;
+  });
+}
+
+// A thread that makes no calls is moved while it runs, by another; a child starts where its parent
+// is.
+TEST(SchedTest, AffinityOfAnotherThread) {
+  cpu_set_t set;
+  ASSERT_THAT(sched_getaffinity(0, sizeof set, &set), SyscallSucceeds());
+  std::atomic<pid_t> tid{0};
+  std::atomic<int> cpu{-1};
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    tid = gettid();
+    while (!stop) cpu = sched_getcpu();
+  });
+  while (tid == 0) usleep(100);
+  for (int round = 0; round < 10; round++) {
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+      if (!CPU_ISSET(i, &set)) continue;
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(i, &one);
+      EXPECT_THAT(sched_setaffinity(tid, sizeof one, &one), SyscallSucceeds());
+      for (int ms = 0; cpu != i && ms < 5000; ms++) usleep(1000);
+      usleep(1000);
+      EXPECT_EQ(cpu, i);
+    }
+  }
+  stop = true;
+  busy.join();
+  EXPECT_CHILD_OK([&] {
+    cpu_set_t one, seen;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    CHECK_OR_DIE(sched_setaffinity(0, sizeof one, &one) == 0);
+    int mine = sched_getcpu();
+    std::thread child([&] {
+      CHECK_OR_DIE(sched_getcpu() == mine);
+      CHECK_OR_DIE(sched_getaffinity(0, sizeof seen, &seen) >= 0 && CPU_EQUAL(&seen, &one));
+    });
+    child.join();
     return 0;
   });
 }
