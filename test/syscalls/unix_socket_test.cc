@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <thread>
+
 #include "test/util/test_util.h"
 
 namespace {
@@ -454,6 +456,59 @@ TEST_F(UnixDatagramTest, Mmsg) {
   EXPECT_EQ(m[0].msg_len, 2u);
   EXPECT_EQ(m[1].msg_len, 3u);
   EXPECT_THAT(recvmmsg(b_.get(), m, 2, MSG_DONTWAIT, nullptr), SyscallFailsWithErrno(EAGAIN));
+}
+
+// Sends `fd` over `over` without waiting; false if the kernel has enough of them.
+bool Pass(int over, int fd) {
+  char control[CMSG_SPACE(sizeof fd)] = {};
+  char byte = 'x';
+  iovec v = {&byte, 1};
+  msghdr m = {};
+  m.msg_iov = &v;
+  m.msg_iovlen = 1;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  cmsghdr* c = CMSG_FIRSTHDR(&m);
+  *c = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
+  memcpy(CMSG_DATA(c), &fd, sizeof fd);
+  return sendmsg(over, &m, MSG_DONTWAIT) == 1;
+}
+
+// Each socket of a long chain is kept by a message to the next one only. Older kernels refuse to
+// nest them deeper than four.
+TEST_F(UnixTest, ChainOfSocketsInMessagesGoesAtOnce) {
+  int p[2];
+  ASSERT_THAT(pipe(p), SyscallSucceeds());
+  Fd reader(p[0]), last(p[1]);
+  for (int i = 0; i < 50000; i++) {
+    Pair(i % 2 == 0 ? SOCK_STREAM : SOCK_SEQPACKET);
+    if (!Pass(a_.get(), last.get())) break;
+    last = std::move(b_);
+  }
+  a_.reset();
+  b_.reset();
+  EXPECT_THAT(fcntl(reader.get(), F_SETFL, O_NONBLOCK), SyscallSucceeds());
+  EXPECT_THAT(read(reader.get(), buf_, 1), SyscallFailsWithErrno(EAGAIN));
+  last.reset();
+  // Linux closes them a little later, in a thread of its own.
+  pollfd hangup = {reader.get(), POLLIN, 0};
+  EXPECT_THAT(poll(&hangup, 1, 10000), SyscallSucceedsWithValue(1));
+  EXPECT_THAT(read(reader.get(), buf_, 1), SyscallSucceedsWithValue(0));
+}
+
+TEST_F(UnixTest, ConnectingToEachOtherAtOnce) {
+  Address other = At(dir_ / "other");
+  a_ = Socket(SOCK_STREAM);
+  b_ = Socket(SOCK_STREAM);
+  ASSERT_THAT(Bind(a_), SyscallSucceeds());
+  ASSERT_THAT(bind(b_.get(), other.get(), other.length), SyscallSucceeds());
+  std::thread opposite([&] {
+    for (int n = 0; n < 30000; n++) CHECK_OR_DIE(Connect(b_) == -1 && errno == ECONNREFUSED);
+  });
+  for (int n = 0; n < 30000; n++) {
+    CHECK_OR_DIE(connect(a_.get(), other.get(), other.length) == -1 && errno == ECONNREFUSED);
+  }
+  opposite.join();
 }
 
 TEST_F(UnixTest, CreationErrors) {

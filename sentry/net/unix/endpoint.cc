@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace runsc {
 
@@ -80,31 +81,39 @@ Status UnixEndpoint::ConnectTo(UnixEndpoint& listener, const SocketCreds& creds)
   if (&listener == this) return Errno::kInval;
   Ref<UnixEndpoint> server = MakeRef<UnixEndpoint>(type_);
   {
-    MutexLock l(mu_);
-    TRY(CheckConnectLocked());
-    NestedMutexLock l2(listener.mu_);
-    if (listener.state_ != State::kListening) return Errno::kConnrefused;
-    if (listener.pending_.size() >= listener.backlog_) {
-      if (std::find(listener.waiting_.begin(), listener.waiting_.end(), hub_) ==
-          listener.waiting_.end()) {
-        listener.waiting_.push_back(hub_);
-      }
-      return Errno::kWouldBlock;
-    }
-    NestedMutexLock l3(server->mu_);
-    server->state_ = State::kConnected;
-    server->local_ = listener.local_;
-    server->peer_ = Ref<UnixEndpoint>(this);
-    server->peer_creds_ = creds;
-    queue_->SetWriter(server->hub_);
-    server->queue_->SetWriter(hub_);
-    state_ = State::kConnected;
-    peer_ = server;
-    peer_creds_ = listener.listen_creds_;
-    listener.pending_.push_back(std::move(server));
+    // By address: two sockets may be connecting to each other at this moment.
+    bool first = std::less<>()(this, &listener);
+    MutexLock l1(first ? mu_ : listener.mu_);
+    NestedMutexLock l2(first ? listener.mu_ : mu_);
+    TRY(ConnectLocked(listener, server, creds));
   }
   listener.hub_->queue.Notify(EPOLLIN | EPOLLRDNORM);
   hub_->queue.Notify(EPOLLOUT | EPOLLWRNORM);
+  return Ok();
+}
+
+Status UnixEndpoint::ConnectLocked(UnixEndpoint& listener, const Ref<UnixEndpoint>& server,
+                                   const SocketCreds& creds) {
+  TRY(CheckConnectLocked());
+  if (listener.state_ != State::kListening) return Errno::kConnrefused;
+  if (listener.pending_.size() >= listener.backlog_) {
+    if (std::find(listener.waiting_.begin(), listener.waiting_.end(), hub_) ==
+        listener.waiting_.end()) {
+      listener.waiting_.push_back(hub_);
+    }
+    return Errno::kWouldBlock;
+  }
+  NestedMutexLock l(server->mu_);  // nobody else has it yet
+  server->state_ = State::kConnected;
+  server->local_ = listener.local_;
+  server->peer_ = Ref<UnixEndpoint>(this);
+  server->peer_creds_ = creds;
+  queue_->SetWriter(server->hub_);
+  server->queue_->SetWriter(hub_);
+  state_ = State::kConnected;
+  peer_ = server;
+  peer_creds_ = listener.listen_creds_;
+  listener.pending_.push_back(server);
   return Ok();
 }
 

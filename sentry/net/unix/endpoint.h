@@ -15,7 +15,8 @@ namespace runsc {
 
 // State of one UNIX socket (unix(7)). A socket file owns one; a bound path's inode, the abstract
 // name table and its peer refer to it. Close() ends it however many references are left.
-// Lock order: of two endpoints the connecting one is locked first, then (nested) the other.
+// Lock order: of two endpoints the one at the lower address is locked first, then (nested) the
+// other.
 class UnixEndpoint : public RefCounted {
  public:
   explicit UnixEndpoint(int type);
@@ -31,7 +32,8 @@ class UnixEndpoint : public RefCounted {
   Status Listen(int backlog, const SocketCreds& creds);
   // Connects to a listener (stream, seqpacket). ECONNREFUSED, EISCONN, EINVAL, EPROTOTYPE;
   // kWouldBlock if the backlog is full.
-  Status ConnectTo(UnixEndpoint& listener, const SocketCreds& creds);
+  Status ConnectTo(UnixEndpoint& listener, const SocketCreds& creds)
+      ABSL_NO_THREAD_SAFETY_ANALYSIS;  // which lock comes first is decided at run time
   // Datagram: sets the default destination (null: dissolves). EPERM if it talks to another only.
   Status SetPeer(Ref<UnixEndpoint> peer);
   // socketpair(2).
@@ -59,6 +61,8 @@ class UnixEndpoint : public RefCounted {
   enum class State { kIdle, kListening, kConnected, kClosed };
 
   Status CheckConnectLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Status ConnectLocked(UnixEndpoint& listener, const Ref<UnixEndpoint>& server,
+                       const SocketCreds& creds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_, listener.mu_);
   EventMask PollConnected(UnixEndpoint* peer, size_t send_limit);
 
   const int type_;

@@ -4,8 +4,25 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace runsc {
+
+void DropFiles(std::vector<Ref<File>> files) {
+  thread_local std::vector<Ref<File>>* t_waiting = nullptr;
+  if (files.empty()) return;
+  if (t_waiting != nullptr) {
+    std::move(files.begin(), files.end(), std::back_inserter(*t_waiting));
+    return;
+  }
+  t_waiting = &files;
+  while (!files.empty()) {
+    Ref<File> file = std::move(files.back());
+    files.pop_back();
+    file.reset();
+  }
+  t_waiting = nullptr;
+}
 
 bool UnixQueue::FullLocked(size_t limit) const {
   if (stream_) return bytes_ >= limit;

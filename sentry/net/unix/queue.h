@@ -39,6 +39,10 @@ class InFlightFiles {
   static inline std::atomic<size_t> total_{0};
 };
 
+// Drops files that were on their way. What goes with them waits for its turn: a socket in a socket
+// in a socket, and so on, must not be a recursion.
+void DropFiles(std::vector<Ref<File>> files);
+
 // Receive queue of a UNIX socket: what its senders put in. Outlives both ends. Thread-safe.
 class UnixQueue : public RefCounted {
  public:
@@ -78,6 +82,10 @@ class UnixQueue : public RefCounted {
 
  private:
   struct Message {
+    Message() = default;
+    Message(Message&&) = default;
+    ~Message() { DropFiles(std::move(control.files)); }
+
     std::string data;
     size_t offset = 0;
     SocketAddress source;
