@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <random>
 #include <thread>
 
 #include "platform/host/socket.h"
@@ -37,6 +38,56 @@ TEST(MessagesTest, EveryTruncationIsRefused) {
 TEST(MessagesTest, HugeCountsAreRefused) {
   ProcessesReply out;
   EXPECT_FALSE(Decode(std::string("\xff\xff\xff\xff", 4), &out));
+}
+
+// One byte or word of an honest message changed, or its end cut off.
+std::string Damaged(std::mt19937& random, std::string bytes) {
+  for (uint32_t n = 1 + random() % 3; n > 0 && !bytes.empty(); --n) {
+    size_t at = random() % bytes.size();
+    const uint32_t words[] = {0,          1,       0x7fffffff,
+                              0xffffffff, 0x20000, static_cast<uint32_t>(random())};
+    uint32_t word = words[random() % std::size(words)];
+    if (random() % 2 == 0) {
+      bytes[at] = static_cast<char>(random());
+    } else {
+      bytes.replace(at, 4, reinterpret_cast<const char*>(&word), 4);
+    }
+  }
+  if (random() % 8 == 0) bytes.resize(random() % (bytes.size() + 1));
+  return bytes;
+}
+
+template <typename T>
+void DecodeDamaged(const T& message) {
+  std::mt19937 random(3);
+  const std::string bytes = Encode(message);
+  for (int i = 0; i < 20000; ++i) {
+    T out;
+    // What is accepted can be sent on.
+    if (Decode(Damaged(random, bytes), &out)) {
+      T again;
+      EXPECT_TRUE(Decode(Encode(out), &again));
+    }
+  }
+}
+
+TEST(MessagesTest, DamagedOnesAreHarmless) {
+  ContainerConfig config;
+  config.id = "x";
+  config.process.argv = {"/bin/sh", "-c", "true"};
+  config.process.rlimits = {{7, 1024, 4096}, {1, 2, 3}};
+  config.mounts = {{MountKind::kTmpfs, "/tmp", "tmpfs", 3, 1, {"size=1m"}}};
+  config.sysctls = {{"net.a", "1"}};
+  DecodeDamaged(config);
+  DecodeDamaged(BootRequest{"systrap", true, true, true, false, true, {"read", "write"}});
+  ExecRequest exec{"id", {}, true, true, "user", true};
+  exec.process.env = {"A=1", "B=2"};
+  DecodeDamaged(exec);
+  DecodeDamaged(SignalRequest{"x", SignalTarget::kAll, 7, 9});
+  DecodeDamaged(ProcessesReply{{{1, 2, 3, 4, 5, 6, "sh"}, {1, 2, 3, 4, 5, 6, "ls"}}});
+  DecodeDamaged(StateReply{"ptrace", {{"x", true, 7}}});
+  std::mt19937 random(4);
+  for (int i = 0; i < 20000; ++i) (void)DecodeReply(Damaged(random, EncodeReply("answer"))).ok();
 }
 
 TEST(MessagesTest, RepliesCarryErrors) {
@@ -119,6 +170,8 @@ TEST_F(ServerTest, DescriptorsArriveWithTheirRequest) {
   EXPECT_EQ(client_.Create({}, std::span<const int>(fds, 2)).error().text, "2");
 }
 
+std::string RawHeader(Header h) { return {reinterpret_cast<char*>(&h), sizeof(h)}; }
+
 class BadPeerTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(BadPeerTest, IsHungUpOn) {
@@ -129,12 +182,49 @@ TEST_P(BadPeerTest, IsHungUpOn) {
   EXPECT_FALSE(end.Receive().ok());
 }
 
-std::string RawHeader(Header h) { return {reinterpret_cast<char*>(&h), sizeof(h)}; }
 INSTANTIATE_TEST_SUITE_P(
     All, BadPeerTest,
     testing::Values("GET / HTTP/1.0\r\n\r\n", RawHeader({kMagic, 9, Type::kState, 0, 1}),
                     RawHeader({kMagic, kVersion, Type::kState, kMaxPayload + 1, 1}),
                     RawHeader({kMagic, kVersion, static_cast<Type>(999), 0, 1})));
+
+// A few frames, damaged as a rule, with descriptors in odd places; false once the server hung up.
+bool SendDamaged(std::mt19937& random, int socket) {
+  const auto type = static_cast<Type>(random() % 14);
+  const auto length = static_cast<uint32_t>(random() % 64);
+  if (type == Type::kStop) return true;
+  std::string bytes = RawHeader({kMagic, kVersion, type, length, 7}) + std::string(length, '\3');
+  if (random() % 2 == 0) bytes = Damaged(random, bytes);
+  if (bytes.size() > 6 && bytes[6] == static_cast<char>(Type::kStop)) return true;
+  const int fds[3] = {0, 1, 2};
+  return host::SendWithFds(socket, bytes, std::span<const int>(fds, random() % 4)).ok();
+}
+
+// The server hangs up or answers, and goes on serving others.
+TEST(ServerFuzzTest, DamagedStreamsAreHarmless) {
+  EchoHandler handler;
+  auto made = Server::Create(&handler);
+  ASSERT_TRUE(made.ok());
+  std::unique_ptr<Server> server = std::move(*made);
+  handler.server = server.get();
+  std::vector<Fd> ends;
+  for (int i = 0; i < 150; ++i) {
+    auto pair = host::StreamPair();
+    server->AddConnection(std::move(pair->first));
+    ends.push_back(std::move(pair->second));
+  }
+  std::thread thread([&] { server->Run(); });
+  std::mt19937 random(5);
+  for (size_t i = 1; i < ends.size(); ++i) {
+    for (int n = 0; n < 6 && SendDamaged(random, ends[i].get()); ++n) {
+    }
+    ends[i].Reset();
+  }
+  Client client(std::move(ends[0]));
+  EXPECT_EQ(client.State()->platform, "test");
+  EXPECT_TRUE(client.Stop().ok());
+  thread.join();
+}
 
 }  // namespace
 }  // namespace runsc::control

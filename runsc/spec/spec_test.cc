@@ -4,6 +4,8 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include <random>
+
 namespace runsc::spec {
 namespace {
 
@@ -57,6 +59,53 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{Minimal(kProcess, R"(,"hooks":{"prestart":[{"path":"x"}]})"),
             "hooks.prestart[0].path: must be an absolute path"},
         Bad{Minimal(kProcess, R"(,"linux":[])"), "linux: must be an object"}));
+
+TEST(SpecTest, TemplateReplacesWhatIsNotUtf8) {
+  HostOr<Spec> spec = ParseSpec(TemplateSpec("/\xff", "", {"s\xc3"}));
+  ASSERT_TRUE(spec.ok()) << spec.error().text;
+  EXPECT_EQ(spec->process.argv[0], "s\xef\xbf\xbd");
+}
+
+TEST(SpecTest, DeepNestingIsRefusedOrIgnored) {
+  std::string deep(300000, '[');
+  EXPECT_FALSE(ParseSpec(deep).ok());
+  EXPECT_TRUE(ParseSpec(Minimal(kProcess, ",\"x\":" + deep + std::string(deep.size(), ']'))).ok());
+}
+
+// Values replaced by ones of another kind, and bytes by others: an error or a spec, never an end.
+TEST(SpecTest, DamagedTextIsHarmless) {
+  const std::string whole = Minimal(
+      R"("args":["a"],"env":["A=1"],"cwd":"/","terminal":true,"oomScoreAdj":5,"user":{"uid":1,"umask":2,
+         "additionalGids":[1]},"consoleSize":{"height":1,"width":2},"rlimits":[{"type":"RLIMIT_AS",
+         "soft":1,"hard":2}],"capabilities":{"bounding":["CAP_KILL"]})",
+      R"(,"hostname":"h","mounts":[{"destination":"/x","type":"tmpfs","options":["ro"]}],
+         "hooks":{"poststop":[{"path":"/p","args":["x"],"timeout":3}]},"annotations":{"a":"b"},
+         "linux":{"namespaces":[{"type":"pid"}],"uidMappings":[{"containerID":0,"hostID":1,"size":2}],
+         "sysctl":{"a":"b"},"maskedPaths":["/m"]})");
+  ASSERT_TRUE(ParseSpec(whole).ok()) << ParseSpec(whole).error().text;
+  const char* const values[] = {
+      "null", "-1",      "1e999",      "18446744073709551616", "{}",  "[]",      "\"\"",
+      "true", "[[[1]]]", "{\"a\":{}}", "\"\\u0000\"",          "0.5", "\"\xff\""};
+  std::mt19937 random(1);
+  for (int i = 0; i < 20000; ++i) {
+    std::string text = whole;
+    for (uint32_t n = 1 + random() % 3; n > 0; --n) {
+      size_t at = random() % text.size();
+      if (random() % 3 == 0) {
+        text[at] = static_cast<char>(random());
+        continue;
+      }
+      // From after a ':' or '[' to the next separator.
+      size_t from = text.find_first_of(":[", at);
+      if (from == std::string::npos) continue;
+      size_t to = text.find_first_of(",]}", from + 1);
+      if (to != std::string::npos)
+        text.replace(from + 1, to - from - 1, values[random() % std::size(values)]);
+    }
+    HostOr<Spec> spec = ParseSpec(text);
+    if (spec.ok()) (void)MakePlan(*spec, "id", "/bundle").ok();
+  }
+}
 
 TEST(SpecTest, UnknownFieldsAreIgnored) {
   EXPECT_TRUE(ParseSpec(Minimal(kProcess, R"(,"zebra":{"x":1})")).ok());

@@ -38,7 +38,8 @@ std::string TemplateSpec(const std::string& cwd, const std::string& netns,
                                  {{"type", "ipc"}},
                                  {{"type", "uts"}},
                                  {{"type", "mount"}}})}};
-  return spec.dump(4) + "\n";
+  // Bytes that are not UTF-8 (in a path, say) are replaced, not fatal.
+  return spec.dump(4, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace runsc::spec
