@@ -93,9 +93,10 @@ Status Link(const Path& source, const LookupContext& ctx, std::string_view path)
   if (r.last() != Resolver::Last::kName) return Errno::kExist;
   Dentry& dir = *r.dir().dentry;
   Inode& parent = *dir.get_inode();
+  Ref<Dentry> child;
   {
     WriterLock l(parent.dir_mutex);
-    Ref<Dentry> child = TRY(Resolver::ChildLocked(dir, r.name()));
+    child = TRY(Resolver::ChildLocked(dir, r.name()));
     if (!child->IsNegative()) return Errno::kExist;
     if (r.must_be_dir()) return Errno::kNoent;
     TRY(CheckMountWritable(r.dir()));

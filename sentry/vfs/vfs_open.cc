@@ -144,6 +144,8 @@ class Creator {
   Status Create(Ref<Dentry>& child, bool* created) {
     Dentry& dir = *r_.dir().dentry;
     Inode& parent = *dir.get_inode();
+    // Ours may be the last reference by now, and what it names may hold a tree: not under the lock.
+    Ref<Dentry> before = std::move(child);
     {
       WriterLock l(parent.dir_mutex);
       child = TRY(Resolver::ChildLocked(dir, r_.name()));

@@ -47,12 +47,8 @@ OverlayInode::OverlayInode(Ref<OverlayFs> fs, Ref<Inode> upper, Ref<Inode> lower
 OverlayInode::~OverlayInode() {
   overlay().Forget(this);
   Ref<Inode> upper = Ref<Inode>::Adopt(upper_.load());
-  Ref<OverlayInode> parent;
-  {
-    MutexLock l(copy_up_mu_);
-    parent = std::move(parent_);
-  }
-  ReleaseParent(std::move(parent));
+  // Without copy_up_mu_: nobody else is left, and the last reference may go with a directory locked.
+  ReleaseParent(std::move(parent_));
 }
 
 ErrnoOr<Attr> OverlayInode::GetAttr() {
