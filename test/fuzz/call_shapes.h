@@ -26,6 +26,10 @@ enum class Kind : uint8_t {
   kIoctl,
   kPid,
   kMapFd,
+  kIovCount,
+  kXattr,  // an attribute's name
+  kSigset,
+  kBad,  // only addresses that cannot be used
 };
 
 struct Arg {
