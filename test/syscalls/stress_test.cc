@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -31,6 +33,27 @@ TEST(StressTest, CreateRenameUnlinkInOneDirectory) {
       if (i % 3 == 0) unlink(b.c_str());
       struct stat st;
       stat(b.c_str(), &st);
+    }
+  });
+}
+
+// A listing and a removal of the same directory want its locks at the same time.
+TEST(StressTest, ListDirectoriesThatAreRemoved) {
+  TempDir dir;
+  InThreads(4, [&](int me) {
+    char entries[1024];
+    for (int i = 0; i < 3000; i++) {
+      std::string path = dir / std::to_string(i % 3);
+      if (me % 2 == 0) {
+        mkdir(path.c_str(), 0755);
+        rmdir(path.c_str());
+        continue;
+      }
+      int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY);
+      if (fd < 0) continue;
+      while (syscall(SYS_getdents64, fd, entries, sizeof entries) > 0) {
+      }
+      close(fd);
     }
   });
 }

@@ -14,16 +14,16 @@ namespace {
 bool IsDots(std::string_view name) { return name == "." || name == ".."; }
 
 // Passes one layer's listing on with the numbers that the overlay shows, leaving out whiteouts.
+// The layer's directory is locked meanwhile, so nothing here may take the overlay inode's own
+// locks, which come before it: rmdir(2) takes both.
 class LayerSink : public DirSink {
  public:
-  LayerSink(OverlayInode& dir, bool lower, DirSink& sink) : dir_(dir), lower_(lower), sink_(sink) {}
+  LayerSink(OverlayInode& dir, bool lower, DirSink& sink)
+      : dir_(dir), lower_(lower), parent_ino_(dir.ParentIno()), sink_(sink) {}
 
   bool Add(std::string_view name, uint64_t ino, uint32_t type, int64_t next) override {
-    if (name == "..") return sink_.Add(name, dir_.ParentIno(), type, next);
-    if (name == ".") {
-      auto attr = dir_.GetAttr();
-      return sink_.Add(name, attr.ok() ? attr->ino : ino, type, next);
-    }
+    if (name == "..") return sink_.Add(name, parent_ino_, type, next);
+    if (name == ".") return sink_.Add(name, dir_.shown_ino(), type, next);
     // A lower directory that was copied up while it was being listed may hide entries by now.
     if (lower_ && dir_.Hides(name)) return true;
     return sink_.Add(name, lower_ ? ino : dir_.overlay().ShownIno(ino), type, next);
@@ -32,6 +32,7 @@ class LayerSink : public DirSink {
  private:
   OverlayInode& dir_;
   const bool lower_;
+  const uint64_t parent_ino_;
   DirSink& sink_;
 };
 

@@ -47,7 +47,8 @@ OverlayInode::OverlayInode(Ref<OverlayFs> fs, Ref<Inode> upper, Ref<Inode> lower
 OverlayInode::~OverlayInode() {
   overlay().Forget(this);
   Ref<Inode> upper = Ref<Inode>::Adopt(upper_.load());
-  // Without copy_up_mu_: nobody else is left, and the last reference may go with a directory locked.
+  // Without copy_up_mu_: nobody else is left, and the last reference may go with a directory
+  // locked.
   ReleaseParent(std::move(parent_));
 }
 
@@ -115,7 +116,7 @@ OverlayMappable& OverlayInode::EnsureMappable() {
 uint64_t OverlayInode::ParentIno() {
   Ref<OverlayInode> parent;
   {
-    NestedMutexLock l(copy_up_mu_);
+    MutexLock l(copy_up_mu_);
     parent = parent_;
   }
   return parent ? parent->ino_ : ino_;

@@ -70,6 +70,7 @@ class OverlayInode final : public Inode {
   // Changes of this directory so far.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
   uint64_t ParentIno();
+  uint64_t shown_ino() const { return ino_; }
   // Whether an entry of the lower directory does not show.
   bool Hides(std::string_view name) {
     return upper() != nullptr && overlay().IsWhiteout(upper_ino(), name);
