@@ -64,6 +64,7 @@ int ServerMain(ServerOptions options, const std::vector<int>& keep_fds, std::str
   signal(SIGQUIT, SIG_IGN);
   signal(SIGTSTP, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   std::vector<Tree> trees;
   std::vector<std::unique_ptr<Session>> sessions;
   *error = SetUp(options, keep_fds, &trees, &sessions);

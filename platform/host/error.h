@@ -34,6 +34,7 @@ class [[nodiscard]] HostOr {
 
   bool ok() const { return value_.has_value(); }
   const HostError& error() const { return error_; }
+  HostOr<void> status() const;
   T& value() & { return *value_; }
   const T& value() const& { return *value_; }
   T&& value() && { return std::move(*value_); }
@@ -59,6 +60,11 @@ class [[nodiscard]] HostOr<void> {
   HostError error_;
   bool ok_;
 };
+
+template <typename T>
+HostOr<void> HostOr<T>::status() const {
+  return ok() ? HostOr<void>() : HostOr<void>(error_);
+}
 
 using HostStatus = HostOr<void>;
 inline HostStatus HostOk() { return {}; }

@@ -49,8 +49,12 @@ HostStatus WriteAll(int fd, std::string_view data) {
 HostStatus WriteFileAtomic(int dir, const std::string& name, std::string_view data) {
   char temporary[64];
   std::snprintf(temporary, sizeof(temporary), ".tmp.%d", getpid());
-  Fd fd = TRY(OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
-  HostStatus written = WriteAll(fd.get(), data);
+  HostOr<Fd> fd = OpenAt(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+  if (!fd.ok()) return HostError{"cannot write " + name + ": " + fd.error().text, fd.error().code};
+  HostStatus written = WriteAll(fd->get(), data);
+  if (!written.ok()) {
+    written = HostError{"cannot write " + name + ": " + written.error().text, written.error().code};
+  }
   if (written.ok() && renameat(dir, temporary, dir, name.c_str()) < 0) {
     written = SysError("cannot rename to %s", name.c_str());
   }

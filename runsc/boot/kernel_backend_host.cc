@@ -1,5 +1,3 @@
-#include "runsc/boot/kernel_backend.h"
-
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 
 #include "platform/base/log.h"
 #include "platform/base/strings.h"
+#include "runsc/boot/kernel_backend.h"
 #include "runsc/boot/mounts.h"
 #include "runsc/boot/platforms.h"
 #include "runsc/boot/process_setup.h"
@@ -57,6 +56,7 @@ void Inherit(const ProcessConfig& init, const control::ExecRequest& request,
   process->rlimits = init.rlimits;
   process->no_new_privs |= init.no_new_privs;
   process->umask = init.umask;
+  process->oom_score_adj = init.oom_score_adj;
   if (process->cwd.empty()) process->cwd = init.cwd;
   for (const std::string& variable : init.env) {
     std::string name = variable.substr(0, variable.find('=') + 1);
@@ -146,6 +146,7 @@ HostOr<Ref<ThreadGroup>> KernelBackend::Launch(Container& c, const ProcessConfig
   args.fds = TRY(MakeFdTable(process, std::move(stdio), args.creds, &args.controlling_tty));
   args.limits = MakeLimits(process);
   args.container_id = c.config.id;
+  args.oom_score_adj = process.oom_score_adj;
   args.uts = c.uts;
   args.listener = this;
   ErrnoOr<Ref<ThreadGroup>> group = kernel_->CreateProcess(std::move(args));
@@ -161,8 +162,7 @@ HostOr<int32_t> KernelBackend::Start(const std::string& container) {
   return pid;
 }
 
-HostOr<int32_t> KernelBackend::Exec(const control::ExecRequest& request,
-                                    std::array<Fd, 3> stdio) {
+HostOr<int32_t> KernelBackend::Exec(const control::ExecRequest& request, std::array<Fd, 3> stdio) {
   Container* c = TRY(Find(request.id));
   if (!c->init || c->init->HasExited()) return TextError("container not running");
   ProcessConfig process = request.process;
@@ -217,6 +217,8 @@ HostStatus KernelBackend::Signal(const control::SignalRequest& request) {
   if (request.target == SignalTarget::kForeground) {
     Ref<Session> session = target->session();
     Ref<ProcessGroup> foreground = session ? session->foreground() : nullptr;
+    // Without a terminal inside, all of the job is in the foreground of the one outside.
+    if (!foreground) foreground = target->process_group();
     if (foreground) {
       foreground->SendSignal(KernelSignalInfo(signal));
       return HostOk();
@@ -243,6 +245,8 @@ HostOr<control::ProcessesReply> KernelBackend::Processes(const std::string& cont
     if (Ref<const Credentials> creds = leader->SharedCreds()) {
       row.uid = static_cast<int32_t>(creds->euid);
     }
+    int64_t started = now.tv_sec - up.tv_sec + leader->StartNanos() / 1000000000;
+    row.start_seconds = static_cast<uint64_t>(started);
     row.threads = static_cast<int32_t>(g->tasks().size());
     row.cpu_nanos = g->UserNanos() + g->SystemNanos();
     row.command = leader->name();

@@ -14,6 +14,8 @@
 namespace runsc::boot {
 namespace {
 
+constexpr int kMaxLinks = 40;  // as path walking
+
 // Set up with root's credentials, before any task exists.
 class TreeBuilder {
  public:
@@ -52,9 +54,10 @@ class TreeBuilder {
   // Writes go to memory; "self" differs in where gVisor keeps them, not in what the guest sees.
   HostOr<Ref<Filesystem>> Overlaid(Ref<Filesystem> lower) {
     TmpfsOptions options;
-    // Without a size of its own it may fill the memory that the guest is told of; df wants a number.
-    options.size = config_.overlay_bytes != 0 ? config_.overlay_bytes
-                                              : kernel_.options().total_memory;
+    // Without a size of its own it may fill the memory that the guest is told of; df wants a
+    // number.
+    options.size =
+        config_.overlay_bytes != 0 ? config_.overlay_bytes : kernel_.options().total_memory;
     options.mode = 0755;
     ErrnoOr<Ref<OverlayFs>> fs =
         OverlayFs::Create(Tmpfs::New(kernel_.memory(), options), std::move(lower));
@@ -83,8 +86,10 @@ class TreeBuilder {
         if (config_.mounts_overlay == OverlayKind::kNone || !fs->root()->IsDir()) return fs;
         return Overlaid(std::move(fs));
       }
-      case MountKind::kTmpfs: return NewTmpfs(m, 01777);
-      default: return NewSpecialFilesystem(m, kernel_, creds_);
+      case MountKind::kTmpfs:
+        return NewTmpfs(m, 01777);
+      default:
+        return NewSpecialFilesystem(m, kernel_, creds_);
     }
   }
 
@@ -96,7 +101,8 @@ class TreeBuilder {
     base.size = PageDown(kernel_.options().total_memory / 2);  // tmpfs(5)'s default
     ErrnoOr<TmpfsOptions> options =
         ParseTmpfsOptions(text, kernel_.options().total_memory, *creds_, base);
-    if (!options.ok()) return Failed("mount " + m.destination + ": options " + text, options.error());
+    if (!options.ok())
+      return Failed("mount " + m.destination + ": options " + text, options.error());
     return Ref<Filesystem>(Tmpfs::New(kernel_.memory(), *options));
   }
 
@@ -124,23 +130,44 @@ class TreeBuilder {
     return HostOk();
   }
 
-  // Directories above it, then itself.
-  HostStatus MakeMountPoint(const std::string& path, bool directory) {
+  // Directories above it, then itself. `links`: symbolic links gone through on the way.
+  HostStatus MakeMountPoint(const std::string& path, bool directory, int links = 0) {
     for (size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
-      TRY(MakeDir(path.substr(0, at)));
+      TRY(MakeOne(path.substr(0, at), true, links));
     }
-    if (directory) return path == "/" ? HostOk() : MakeDir(path);
-    if (vfs::Lookup(Ctx(), path, true).ok()) return HostOk();
-    Status made = vfs::Mknod(Ctx(), path, S_IFREG | 0644, {});
-    if (!made.ok()) return Failed("cannot make mount point " + path, made.error());
-    return HostOk();
+    return path == "/" ? HostOk() : MakeOne(path, directory, links);
   }
 
-  HostStatus MakeDir(const std::string& path) {
+  HostStatus MakeOne(const std::string& path, bool directory, int links) {
     if (vfs::Lookup(Ctx(), path, true).ok()) return HostOk();
-    Status made = vfs::Mkdir(Ctx(), path, 0755);
-    if (!made.ok()) return Failed("cannot make mount point " + path, made.error());
-    return HostOk();
+    ErrnoOr<Path> link = vfs::Lookup(Ctx(), path, false);
+    if (link.ok() && link->dentry->inode()->IsSymlink()) {
+      return MakeLinkTarget(path, *link, directory, links);
+    }
+    Status made =
+        directory ? vfs::Mkdir(Ctx(), path, 0755) : vfs::Mknod(Ctx(), path, S_IFREG | 0644, {});
+    if (made.ok()) return HostOk();
+    if (made.error() == Errno::kExist) {
+      return TextError(
+          "cannot make mount point %s: the host has a file system there that is not "
+          "shown; use an overlay (--overlay2=root:memory)",
+          path.c_str());
+    }
+    return Failed("cannot make mount point " + path, made.error());
+  }
+
+  // A link that leads nowhere yet (/etc/resolv.conf of many images): what it names is made, as the
+  // container's root sees the name.
+  HostStatus MakeLinkTarget(const std::string& path, const Path& link, bool directory, int links) {
+    ErrnoOr<std::string> target = link.dentry->inode()->Readlink(op_);
+    if (target.ok() && links == kMaxLinks) target = Errno::kLoop;
+    if (!target.ok() || target->empty()) {
+      return Failed("cannot make mount point " + path,
+                    target.ok() ? Errno::kNoent : target.error());
+    }
+    bool absolute = (*target)[0] == '/';
+    std::string name = absolute ? *target : path.substr(0, path.rfind('/') + 1) + *target;
+    return MakeMountPoint(name, directory, links + 1);
   }
 
   // An empty directory, or an empty file nobody may read, over the path; missing ones are fine.

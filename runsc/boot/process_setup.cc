@@ -18,10 +18,14 @@ struct DefaultLimit {
   uint64_t soft, hard;
 };
 constexpr DefaultLimit kDefaults[] = {
-    {RLIMIT_STACK, 8u << 20, UINT64_MAX}, {RLIMIT_CORE, 0, UINT64_MAX},
-    {RLIMIT_NOFILE, 1024, 1u << 20},      {RLIMIT_MEMLOCK, 8u << 20, 8u << 20},
-    {RLIMIT_NPROC, 1u << 15, 1u << 15},   {RLIMIT_SIGPENDING, 1u << 15, 1u << 15},
-    {RLIMIT_MSGQUEUE, 819200, 819200},    {RLIMIT_NICE, 0, 0},
+    {RLIMIT_STACK, 8u << 20, UINT64_MAX},
+    {RLIMIT_CORE, 0, UINT64_MAX},
+    {RLIMIT_NOFILE, 1024, 1u << 20},
+    {RLIMIT_MEMLOCK, 8u << 20, 8u << 20},
+    {RLIMIT_NPROC, 1u << 15, 1u << 15},
+    {RLIMIT_SIGPENDING, 1u << 15, 1u << 15},
+    {RLIMIT_MSGQUEUE, 819200, 819200},
+    {RLIMIT_NICE, 0, 0},
     {RLIMIT_RTPRIO, 0, 0},
 };
 
@@ -67,7 +71,7 @@ std::vector<std::vector<std::string_view>> Rows(std::string_view text) {
 
 bool Number(std::string_view text, uint32_t* out) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
-  return error == std::errc() && end == text.data() + text.size();
+  return error == std::errc() && end == text.data() + text.size() && *out != UINT32_MAX;
 }
 
 bool ListHas(std::string_view list, std::string_view word) {
@@ -107,12 +111,15 @@ HostOr<Ref<FsContext>> MakeFsContext(const ProcessConfig& process, FsContext& co
   if (!cwd.ok() || !directory) {
     Errno e = cwd.ok() ? Errno::kNotdir : cwd.error();
     return HostError{StrPrintf("cannot use working directory %s: %s; choose one with --cwd or "
-                               "process.cwd", process.cwd.c_str(), ErrnoName(e)), 0};
+                               "process.cwd",
+                               process.cwd.c_str(), ErrnoName(e)),
+                     0};
   }
   Status allowed = vfs::CheckAccess(op, *cwd, Access{.exec = true});
   if (!allowed.ok()) {
     return HostError{StrPrintf("cannot enter working directory %s: %s", process.cwd.c_str(),
-                               ErrnoName(allowed.error())), 0};
+                               ErrnoName(allowed.error())),
+                     0};
   }
   fs->SetCwd(*cwd);
   fs->SetUmask(process.umask);

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,6 +77,7 @@ class SandboxServer : public control::Handler, public ExitSink {
   std::map<std::string, Container> containers_;
   std::multimap<ProcessId, Waiter> waiters_;
   std::multimap<control::PeerId, ProcessId> attached_;
+  std::set<ProcessId> sessions_;  // exec's processes whose end has not been seen
   // Statuses nobody has asked for yet, oldest first, bounded.
   std::vector<Exit> finished_;
   int exit_status_ = 128;

@@ -58,16 +58,26 @@ SandboxServer::Answer SandboxServer::Dispatch(PeerId peer, Frame& frame) {
   if (frame.type == Type::kBoot && from_boot && !booted_) return Boot(frame);
   if (!booted_) return TextError("the sandbox has not booted yet");
   switch (frame.type) {
-    case Type::kCreate: return Create(frame);
-    case Type::kAdopt: return from_boot ? Adopt(frame) : Answer(Malformed());
-    case Type::kStart: return Start(frame);
-    case Type::kWait: return Wait(peer, frame);
-    case Type::kSignal: return Signal(frame);
-    case Type::kExec: return Exec(peer, frame);
-    case Type::kProcesses: return Processes(frame);
-    case Type::kState: return State();
-    case Type::kStop: return Stop();
-    default: return TextError("unknown control request");
+    case Type::kCreate:
+      return Create(frame);
+    case Type::kAdopt:
+      return from_boot ? Adopt(frame) : Answer(Malformed());
+    case Type::kStart:
+      return Start(frame);
+    case Type::kWait:
+      return Wait(peer, frame);
+    case Type::kSignal:
+      return Signal(frame);
+    case Type::kExec:
+      return Exec(peer, frame);
+    case Type::kProcesses:
+      return Processes(frame);
+    case Type::kState:
+      return State();
+    case Type::kStop:
+      return Stop();
+    default:
+      return TextError("unknown control request");
   }
 }
 
@@ -142,6 +152,11 @@ SandboxServer::Answer SandboxServer::Wait(PeerId peer, const Frame& frame) {
     if (request.pid != 0) finished_.erase(it);
     return std::optional(Encode(reply));
   }
+  // Exec's and init's ends are always reported; any other process must be there to end.
+  bool expected = request.pid == 0 || sessions_.count(process) != 0;
+  if (!expected) {
+    TRY(backend_->Signal({request.id, SignalTarget::kPid, request.pid, 0}));
+  }
   waiters_.emplace(process, Waiter{peer, frame.sequence});
   return std::optional<std::string>();
 }
@@ -173,6 +188,7 @@ SandboxServer::Answer SandboxServer::Exec(PeerId peer, Frame& frame) {
   std::array<Fd, 3> stdio;
   for (size_t i = 0; i < 3; ++i) stdio[i] = std::move(frame.fds[i]);
   control::ExecReply reply{TRY(backend_->Exec(request, std::move(stdio)))};
+  sessions_.insert({request.id, reply.pid});
   if (request.attached) attached_.emplace(peer, ProcessId{request.id, reply.pid});
   return std::optional(Encode(reply));
 }
@@ -241,8 +257,8 @@ void SandboxServer::OnWake() {
   }
   for (Exit& exit : exits) {
     auto it = containers_.find(exit.process.first);
-    bool init = it != containers_.end() && (exit.process.second == it->second.init ||
-                                            exit.process.second == 0);
+    bool init = it != containers_.end() &&
+                (exit.process.second == it->second.init || exit.process.second == 0);
     Finish(exit);
     if (!init) continue;
     exit.process.second = 0;  // the name under which init is waited for
@@ -254,6 +270,7 @@ void SandboxServer::OnWake() {
 void SandboxServer::Finish(const Exit& exit) {
   LOG_DEBUG("container %s: process %d ends with status %d", exit.process.first.c_str(),
             exit.process.second, exit.status);
+  sessions_.erase(exit.process);
   auto [begin, end] = waiters_.equal_range(exit.process);
   bool told = begin != end;
   for (auto it = begin; it != end; ++it) {

@@ -69,6 +69,7 @@ int ExitStatusFor(const HostError& error) {
   switch (error.code) {
     case ENOENT: return kExitNotFound;
     case EACCES: case ENOEXEC: case EISDIR: case ENOTDIR: case ELOOP: case EPERM: case ELIBBAD:
+    case E2BIG:
       return kExitNotExecutable;
     default: return kExitInternal;
   }

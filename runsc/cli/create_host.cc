@@ -36,8 +36,8 @@ container::LogOpener LogOpenerFor(const Flags& flags) {
 // Starts the program of a container that is all set up and waits for its end.
 HostOr<int> StartAndWait(control::Client& client, Attachment& attachment, const std::string& id) {
   // Asked before the start: the sandbox ends with the program and may be gone a moment later.
-  uint32_t wait = TRY(client.Send(control::Type::kWait,
-                                  control::Encode(control::WaitRequest{id, 0})));
+  uint32_t wait =
+      TRY(client.Send(control::Type::kWait, control::Encode(control::WaitRequest{id, 0})));
   HostStatus started = client.Start({id});
   container::LogPhase("start");
   if (!started.ok()) return started.error();
@@ -53,12 +53,11 @@ HostOr<int> EndSandbox(container::Launched& launched, HostOr<int> status) {
 }
 
 // A failed start exits as a shell would.
-HostOr<int> ReportStart(HostOr<int> status) {
+HostOr<int> ReportStart(const Flags& flags, HostOr<int> status) {
   if (status.ok() || status.error().code == 0) return status;
   int exit = ExitStatusFor(status.error());
   if (exit == kExitInternal) return status;
-  std::string line = "runsc: " + status.error().text + "\n";
-  (void)host::WriteAll(STDERR_FILENO, line);
+  ReportError(flags, status.error().text);
   return exit;
 }
 
@@ -75,7 +74,12 @@ class CreateCommand : public Command {
     set.Add("user-log", &user_log_, "file for messages to the user (not written yet)");
     set.Add("no-pivot", &ignored_, "ignored: the root is never on the host");
     set.Add("no-new-keyring", &ignored_, "ignored: there is no host keyring");
-    set.Add("preserve-fds", &preserve_fds_, "extra descriptors for the program (not supported)");
+    set.AddLater("preserve-fds", false, "0",
+                 "extra descriptors for the program (not in this release)");
+    set.AddLater("fs-restore-image-path", false, "",
+                 "saved files to start with (not in this release)");
+    set.AddLater("fs-restore-direct", true, "false",
+                 "read those past the cache (not in this release)");
   }
   HostOr<int> Run(const Flags& flags, const std::vector<std::string>& args) override {
     TRY(WantArguments(args, 1, 1, "create [flags] <container id>"));
@@ -86,13 +90,11 @@ class CreateCommand : public Command {
 
  protected:
   HostOr<container::CreateOptions> Options(const Flags& flags, const std::string& id) {
-    if (preserve_fds_ != 0) return TextError("--preserve-fds is not supported by this release");
     container::CreateOptions options;
     options.flags = flags;
     options.id = id;
     options.bundle = TRY(AbsolutePath(bundle_));
-    HostOr<std::string> text =
-        host::ReadFile(AT_FDCWD, options.bundle + "/config.json", kMaxSpec);
+    HostOr<std::string> text = host::ReadFile(AT_FDCWD, options.bundle + "/config.json", kMaxSpec);
     if (!text.ok()) {
       return HostError{"no container bundle: " + text.error().text, 0};
     }
@@ -106,7 +108,6 @@ class CreateCommand : public Command {
 
   std::string bundle_, console_socket_, pid_file_, user_log_;
   bool ignored_ = false;
-  int64_t preserve_fds_ = 0;
 };
 
 class RunCommand : public CreateCommand {
@@ -115,6 +116,9 @@ class RunCommand : public CreateCommand {
     CreateCommand::Declare(set);
     set.Add("detach", &detach_, "do not wait for the container's end");
     set.Add("d", &detach_, "as --detach");
+    set.AddLater("pass-fd", false, "",
+                 "HOST:GUEST: a descriptor for the program (not in this release)");
+    set.AddLater("exec-fd", false, "-1", "descriptor of the program (not in this release)");
   }
   HostOr<int> Run(const Flags& flags, const std::vector<std::string>& args) override {
     TRY(WantArguments(args, 1, 1, "run [flags] <container id>"));
@@ -122,8 +126,9 @@ class RunCommand : public CreateCommand {
     options.attached = !detach_;
     bool terminal = options.spec.process.terminal && console_socket_.empty();
     if (terminal && !host::IsTerminal(STDIN_FILENO)) {
-      return TextError("process.terminal is set, but stdin is no terminal and there is no "
-                       "--console-socket");
+      return TextError(
+          "process.terminal is set, but stdin is no terminal and there is no "
+          "--console-socket");
     }
     std::unique_ptr<Attachment> attachment;
     if (!detach_) attachment = TRY(Attachment::Create(terminal ? STDIN_FILENO : -1));
@@ -132,13 +137,13 @@ class RunCommand : public CreateCommand {
       HostStatus started = c.Start();
       if (started.ok()) return 0;
       (void)c.Delete(true);
-      return ReportStart(started.error());
+      return ReportStart(flags, started.error());
     }
     control::Client& client = c.launched().sandbox.client;
     HostOr<int> status = StartAndWait(client, *attachment, args[0]);
     status = EndSandbox(c.launched(), std::move(status));
     (void)c.Delete(true);
-    return ReportStart(std::move(status));
+    return ReportStart(flags, std::move(status));
   }
 
  private:
@@ -149,20 +154,17 @@ class RunCommand : public CreateCommand {
 
 std::string RandomId() {
   uint32_t number = 0;
-  if (getrandom(&number, sizeof(number), 0) != sizeof(number)) number = static_cast<uint32_t>(getpid());
+  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+    number = static_cast<uint32_t>(getpid());
   return StrPrintf("runsc-%08x", number);
-}
-
-std::string HostName() {
-  char name[65] = {};
-  return gethostname(name, 64) == 0 ? name : "runsc";
 }
 
 // "0 1000 1", with any separator that is no digit.
 HostOr<IdMapping> ParseMapping(const std::string& text) {
   uint32_t part[3];
   int used = 0;
-  if (std::sscanf(text.c_str(), "%u%*[ :,]%u%*[ :,]%u%n", &part[0], &part[1], &part[2], &used) != 3 ||
+  if (std::sscanf(text.c_str(), "%u%*[ :,]%u%*[ :,]%u%n", &part[0], &part[1], &part[2], &used) !=
+          3 ||
       static_cast<size_t>(used) != text.size() || part[2] == 0) {
     return TextError("bad id mapping \"%s\"; use \"INSIDE OUTSIDE COUNT\"", text.c_str());
   }
@@ -178,15 +180,15 @@ class DoCommand : public Command {
     set.Add("quiet", &quiet_, "no messages of runsc's own");
     set.Add("force-overlay", &force_overlay_, "keep all writes in memory, away from the host");
     set.Add("volume", &volumes_, "SRC[:DST]: a host path to mount; may be repeated");
-    set.Add("uid-map", &uid_map_, "\"INSIDE OUTSIDE COUNT\": user ids of a user namespace");
-    set.Add("gid-map", &gid_map_, "\"INSIDE OUTSIDE COUNT\": group ids of a user namespace");
-    set.Add("ip", &ip_, "address of the sandbox (no network in this release)");
-    set.Add("erofs", &erofs_, "EROFS image as the root (not supported)");
+    set.Add("uid-map", &uid_map_,
+            "\"INSIDE OUTSIDE COUNT\": user ids of a user namespace; may be repeated");
+    set.Add("gid-map", &gid_map_,
+            "\"INSIDE OUTSIDE COUNT\": group ids of a user namespace; may be repeated");
+    set.AddLater("ip", false, kDefaultIp, "address of the sandbox (no network in this release)");
+    set.AddLater("erofs", false, "", "EROFS image as the root (not in this release)");
   }
   HostOr<int> Run(const Flags& given, const std::vector<std::string>& args) override {
     TRY(WantArguments(args, 1, 100000, "do [flags] <program> [arguments...]"));
-    if (!erofs_.empty()) return TextError("do: --erofs is not supported by this release");
-    if (ip_ != kDefaultIp) return TextError("do: --ip is not supported by this release");
     if (geteuid() != 0 && !given.rootless) {
       return TextError("do needs root's rights; without them use: runsc --rootless do ...");
     }
@@ -209,7 +211,7 @@ class DoCommand : public Command {
     container::LogPhase("exit");
     status = EndSandbox(launched, std::move(status));
     container::LogPhase("reaped");
-    return ReportStart(std::move(status));
+    return ReportStart(flags, std::move(status));
   }
 
  private:
@@ -219,7 +221,6 @@ class DoCommand : public Command {
     spec::Spec s;
     s.oci_version = "1.0.2";
     s.root_path = TRY(AbsolutePath(root_));
-    s.hostname = HostName();
     s.process.argv = args;
     for (char** e = environ; *e != nullptr; ++e) {
       if (std::strchr(*e, '=') != nullptr) s.process.env.push_back(*e);
@@ -230,15 +231,16 @@ class DoCommand : public Command {
     s.process.capabilities = {all, all, 0, all, 0};
     for (const std::string& v : volumes_) {
       size_t colon = v.find(':');
+      bool more = colon != std::string::npos && v.find(':', colon + 1) != std::string::npos;
       std::string source = v.substr(0, colon);
       std::string target = colon == std::string::npos ? source : v.substr(colon + 1);
-      if (source.empty() || target.empty() || target[0] != '/') {
+      if (source.empty() || target.empty() || target[0] != '/' || more) {
         return TextError("bad volume \"%s\"; use SRC[:/ABSOLUTE/DST]", v.c_str());
       }
       s.mounts.push_back({target, "bind", TRY(AbsolutePath(source)), {"rbind"}});
     }
-    if (!uid_map_.empty()) s.uid_mappings.push_back(TRY(ParseMapping(uid_map_)));
-    if (!gid_map_.empty()) s.gid_mappings.push_back(TRY(ParseMapping(gid_map_)));
+    for (const std::string& m : uid_map_) s.uid_mappings.push_back(TRY(ParseMapping(m)));
+    for (const std::string& m : gid_map_) s.gid_mappings.push_back(TRY(ParseMapping(m)));
     return s;
   }
   // With another root, the current directory of the host means nothing inside.
@@ -246,12 +248,15 @@ class DoCommand : public Command {
     if (!cwd_.empty() && cwd_ != ".") {
       return cwd_[0] == '/' ? HostOr<std::string>(cwd_) : AbsolutePath(cwd_);
     }
-    return root_ == "/" ? AbsolutePath(".") : HostOr<std::string>(std::string("/"));
+    if (root_ != "/") return std::string("/");
+    HostOr<std::string> here = AbsolutePath(".");
+    if (!here.ok()) return HostError{here.error().text + "; choose one with --cwd", 0};
+    return here;
   }
 
-  std::string root_ = "/", cwd_ = ".", uid_map_, gid_map_, ip_ = kDefaultIp, erofs_;
+  std::string root_ = "/", cwd_ = ".";
   bool quiet_ = false, force_overlay_ = true;
-  std::vector<std::string> volumes_;
+  std::vector<std::string> volumes_, uid_map_, gid_map_;
 };
 
 }  // namespace

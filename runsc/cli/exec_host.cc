@@ -53,20 +53,21 @@ class ExecCommand : public Command {
     set.Add("internal-pid-file", &internal_pid_file_, "file for its pid inside the sandbox");
     set.Add("console-socket", &console_socket_, "socket that gets the terminal's master");
     set.Add("no-new-privs", &no_new_privs_, "set no_new_privs");
-    set.Add("preserve-fds", &preserve_fds_, "extra descriptors (not supported)");
+    set.AddLater("preserve-fds", false, "0", "extra descriptors (not in this release)");
+    set.AddLater("pass-fd", false, "",
+                 "HOST:GUEST: a descriptor for the program (not in this release)");
+    set.AddLater("exec-fd", false, "-1", "descriptor of the program (not in this release)");
   }
 
   HostOr<int> Run(const Flags& flags, const std::vector<std::string>& args) override {
     TRY(WantArguments(args, 1, 100000, "exec [flags] <container id> <program> [arguments...]"));
-    if (preserve_fds_ != 0) return TextError("--preserve-fds is not supported by this release");
     control::ExecRequest request = TRY(Request(args));
     Container c = TRY(Container::Open(flags.root, args[0], false));
     HostOr<int> status = detach_ ? Detached(c, request) : Foreground(c, request);
     if (status.ok() || status.error().code == 0) return status;
     int exit = ExitStatusFor(status.error());
     if (exit == kExitInternal || detach_) return HostError{status.error().text, 0};
-    std::string line = "runsc: " + status.error().text + "\n";
-    (void)host::WriteAll(STDERR_FILENO, line);
+    ReportError(flags, status.error().text);
     return exit;
   }
 
@@ -106,7 +107,9 @@ class ExecCommand : public Command {
 
   HostStatus FillUser(control::ExecRequest* r) {
     for (const std::string& gid : gids_) {
-      r->process.additional_gids.push_back(static_cast<uint32_t>(TRY(ParseInt(gid))));
+      int64_t number = TRY(ParseInt(gid));
+      if (number < 0 || number >= UINT32_MAX) return TextError("bad group id %s", gid.c_str());
+      r->process.additional_gids.push_back(static_cast<uint32_t>(number));
     }
     if (user_.empty()) return HostOk();
     r->inherit_user = false;
@@ -114,28 +117,37 @@ class ExecCommand : public Command {
     return HostOk();
   }
 
-  HostOr<Session> Begin(const Container& c, const control::ExecRequest& request,
-                        bool own_session) {
-    Fd tty;
+  // Errors with a code are the program's: it cannot be found or executed.
+  HostOr<Session> Begin(const Container& c, const control::ExecRequest& request, bool own_session) {
     std::array<int, 3> stdio = {0, 1, 2};
+    HostOr<Session> s = Prepare(c, request, own_session, &stdio);
+    if (!s.ok()) return HostError{s.error().text, 0};
+    s->pid = TRY(s->client.Exec(request, stdio)).pid;
+    if (internal_pid_file_.empty()) return s;
+    HostStatus written = container::WritePidFile(internal_pid_file_, s->pid);
+    if (!written.ok()) return HostError{written.error().text, 0};
+    return s;
+  }
+
+  HostOr<Session> Prepare(const Container& c, const control::ExecRequest& request, bool own_session,
+                          std::array<int, 3>* stdio) {
+    Fd tty;
     if (!console_socket_.empty()) {
       tty = TRY(container::NewConsole(console_socket_, request.process));
-      stdio = {tty.get(), tty.get(), tty.get()};
+      *stdio = {tty.get(), tty.get(), tty.get()};
       if (own_session) TRY(container::TakeTerminal(tty.get()));
     }
     Session s;
     int terminal = tty.ok() ? tty.get() : request.process.terminal ? STDIN_FILENO : -1;
     s.attachment = TRY(Attachment::Create(terminal));
     s.client = TRY(c.Connect());
-    s.pid = TRY(s.client.Exec(request, stdio)).pid;
-    if (!internal_pid_file_.empty()) TRY(container::WritePidFile(internal_pid_file_, s.pid));
     tty.Release();  // stays open: it is this process's controlling terminal
     return s;
   }
 
   static HostOr<int> Finish(Session& s, const std::string& id) {
-    uint32_t wait = TRY(s.client.Send(control::Type::kWait,
-                                      control::Encode(control::WaitRequest{id, s.pid})));
+    uint32_t wait =
+        TRY(s.client.Send(control::Type::kWait, control::Encode(control::WaitRequest{id, s.pid})));
     HostOr<int> status = s.attachment->Wait(s.client, wait, id, s.pid);
     // The container ended and took the process with it.
     if (!status.ok()) return 128 + SIGKILL;
@@ -144,7 +156,9 @@ class ExecCommand : public Command {
 
   HostOr<int> Foreground(const Container& c, const control::ExecRequest& request) {
     Session s = TRY(Begin(c, request, false));
-    if (!pid_file_.empty()) TRY(container::WritePidFile(pid_file_, getpid()));
+    HostStatus written =
+        pid_file_.empty() ? HostOk() : container::WritePidFile(pid_file_, getpid());
+    if (!written.ok()) return HostError{written.error().text, 0};
     return Finish(s, request.id);
   }
 
@@ -193,7 +207,6 @@ class ExecCommand : public Command {
   std::string cwd_, user_, process_, pid_file_, internal_pid_file_, console_socket_;
   std::vector<std::string> env_, gids_, caps_;
   bool detach_ = false, tty_ = false, no_new_privs_ = false;
-  int64_t preserve_fds_ = 0;
 };
 
 }  // namespace

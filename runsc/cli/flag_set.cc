@@ -28,10 +28,11 @@ HostOr<int64_t> ParseInt(const std::string& text) {
 }
 
 void FlagSet::Add(std::string name, bool* value, const char* help) {
-  AddCustom(std::move(name), true, *value ? "true" : "", help, [value](const std::string& text) -> HostStatus {
-    *value = TRY(ParseBool(text));
-    return HostOk();
-  });
+  AddCustom(std::move(name), true, *value ? "true" : "", help,
+            [value](const std::string& text) -> HostStatus {
+              *value = TRY(ParseBool(text));
+              return HostOk();
+            });
 }
 
 void FlagSet::Add(std::string name, int64_t* value, const char* help) {
@@ -59,6 +60,13 @@ void FlagSet::Add(std::string name, std::vector<std::string>* values, const char
 void FlagSet::AddCustom(std::string name, bool is_bool, std::string default_text, const char* help,
                         std::function<HostStatus(const std::string&)> set) {
   entries_.push_back({std::move(name), is_bool, std::move(default_text), help, std::move(set)});
+}
+
+void FlagSet::AddLater(std::string name, bool is_bool, std::string unset, const char* help) {
+  AddCustom(std::move(name), is_bool, "", help, [unset](const std::string& text) -> HostStatus {
+    if (text == unset) return HostOk();
+    return TextError("not supported by this release of runsc; leave it out");
+  });
 }
 
 const FlagSet::Entry* FlagSet::Find(std::string_view name) const {

@@ -25,6 +25,9 @@ class FlagSet {
   void AddCustom(std::string name, bool is_bool, std::string default_text, const char* help,
                  std::function<HostStatus(const std::string&)> set);
 
+  // One that gVisor has and this release has not: only `unset`, its value there, is taken.
+  void AddLater(std::string name, bool is_bool, std::string unset, const char* help);
+
   // Takes flags off the front of `args`.
   HostStatus Parse(std::vector<std::string>& args) const;
   // Whether Parse met the flag "help" or "h", which it never refuses.

@@ -99,9 +99,8 @@ void AddGlobalFlags(FlagSet& set, Flags* flags) {
 void FinishGlobalFlags(Flags* flags) {
   if (!flags->root.empty()) return;
   const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
-  flags->root = runtime_dir != nullptr && *runtime_dir != '\0'
-                    ? std::string(runtime_dir) + "/runsc"
-                    : "/var/run/runsc";
+  flags->root = runtime_dir != nullptr && *runtime_dir != '\0' ? std::string(runtime_dir) + "/runsc"
+                                                               : "/var/run/runsc";
 }
 
 HostStatus ApplyAnnotations(const std::map<std::string, std::string>& annotations, Flags* flags) {
@@ -148,8 +147,8 @@ HostOr<OverlayChoice> ParseOverlay(const std::string& text) {
   if (colon == std::string::npos || (where != "root" && where != "all")) return bad;
   out.root = true;
   out.mounts = where == "all";
-  std::string medium = text.substr(colon + 1, comma == std::string::npos ? comma
-                                                                         : comma - colon - 1);
+  std::string medium =
+      text.substr(colon + 1, comma == std::string::npos ? comma : comma - colon - 1);
   if (medium.rfind("dir=/", 0) == 0) medium = medium.substr(4);
   if (medium != "memory" && medium != "self" && medium[0] != '/') return bad;
   out.medium = medium;
@@ -163,7 +162,8 @@ HostOr<OverlayChoice> ParseOverlay(const std::string& text) {
     unit = last == 'k' ? 1u << 10 : last == 'm' ? 1u << 20 : last == 'g' ? 1u << 30 : 1;
     if (unit != 1) size.pop_back();
   }
-  out.bytes = static_cast<uint64_t>(TRY(ParseInt(size))) * unit;
+  HostOr<int64_t> number = ParseInt(size);
+  if (!number.ok() || *number <= 0 || __builtin_mul_overflow(*number, unit, &out.bytes)) return bad;
   return out;
 }
 

@@ -49,6 +49,15 @@ TEST(FlagsTest, FeaturesToComeTakeOnlyTheirDefault) {
   EXPECT_FALSE(Parse({"--network=host"}).status.ok());
 }
 
+TEST(FlagSetTest, LaterFlagTakesOnlyItsUnsetValue) {
+  FlagSet set;
+  set.AddLater("exec-fd", false, "-1", "");
+  std::vector<std::string> unset = {"--exec-fd=-1"}, used = {"--exec-fd", "3"};
+  EXPECT_TRUE(set.Parse(unset).ok());
+  EXPECT_EQ(set.Parse(used).error().text,
+            "--exec-fd: not supported by this release of runsc; leave it out");
+}
+
 TEST(FlagsTest, AnnotationsNeedTheRowOrTheOverride) {
   Flags flags;
   EXPECT_TRUE(ApplyAnnotations({{"dev.gvisor.flag.debug", "true"}}, &flags).ok());
@@ -66,6 +75,9 @@ TEST(FlagsTest, Overlay) {
   EXPECT_EQ(ParseOverlay("root:dir=/x")->medium, "/x");
   EXPECT_FALSE(ParseOverlay("root:disk").ok());
   EXPECT_FALSE(ParseOverlay("root").ok());
+  for (const char* size : {"", "x", "-1", "0", "99999999999999g"}) {
+    EXPECT_FALSE(ParseOverlay(std::string("root:memory,size=") + size).ok()) << size;
+  }
 }
 
 TEST(FlagsTest, ToArgumentsGivesOnlyWhatDiffers) {

@@ -1,10 +1,13 @@
 #include "runsc/cli/help.h"
 
+#include <fcntl.h>
+
 #include <cstdio>
 
+#include "platform/host/file.h"
 #include "runsc/boot/platforms.h"
 #include "runsc/cli/command.h"
-#include "syscalls/table/table.h"
+#include "runsc/cli/syscall_page.h"
 
 #ifndef RUNSC_VERSION
 #define RUNSC_VERSION "release-20260801.0-runsc"
@@ -27,9 +30,10 @@ constexpr Section kSections[] = {
 };
 
 void PrintOverview() {
-  std::puts("Usage: runsc <flags> <subcommand> <subcommand args>\n\n"
-            "runsc runs containers on a kernel of its own, in user space.\n"
-            "Use \"runsc help <subcommand>\" for a subcommand, \"runsc flags\" for global flags.\n");
+  std::puts(
+      "Usage: runsc <flags> <subcommand> <subcommand args>\n\n"
+      "runsc runs containers on a kernel of its own, in user space.\n"
+      "Use \"runsc help <subcommand>\" for a subcommand, \"runsc flags\" for global flags.\n");
   for (const Section& section : kSections) {
     std::puts(section.title);
     for (const CommandRow& row : Commands()) {
@@ -39,9 +43,10 @@ void PrintOverview() {
     }
     std::puts("");
   }
-  std::puts("Additional help topics (use \"runsc help <topic>\"):\n"
-            "\tplatforms        list the platforms and whether they work here\n"
-            "\tsyscalls         list the system calls and how far they are supported");
+  std::puts(
+      "Additional help topics (use \"runsc help <topic>\"):\n"
+      "\tplatforms        list the platforms and whether they work here\n"
+      "\tsyscalls         list the system calls and how far they are supported");
 }
 
 void PrintPlatforms() {
@@ -51,36 +56,49 @@ void PrintPlatforms() {
   std::puts("\nChoose one with --platform=NAME; auto takes the first that works.");
 }
 
-void PrintSyscalls() {
-  constexpr const char* kSupport[] = {"full", "partial", "missing"};
-  int count = 0;
-  const SyscallRow* rows = SyscallRows(&count);
-  int by_support[3] = {};
-  std::printf("%-5s %-28s %-8s %s\n", "NUM", "NAME", "SUPPORT", "NOTE");
-  for (int i = 0; i < count; ++i) {
-    int support = static_cast<int>(rows[i].support);
-    ++by_support[support];
-    std::printf("%-5llu %-28s %-8s %s\n", static_cast<unsigned long long>(rows[i].number),
-                rows[i].name, kSupport[support], rows[i].note == nullptr ? "" : rows[i].note);
-  }
-  std::printf("\n%d full, %d partial, %d missing\n", by_support[0], by_support[1], by_support[2]);
-}
-
 class HelpCommand : public Command {
  public:
   const char* arguments() const override { return "[<subcommand>|platforms|syscalls]"; }
   void Declare(FlagSet& set) override {
-    set.Add("format", &format_, "output format of \"help syscalls\": table");
+    set.Add("format", &format_, "output format of \"help syscalls\": table, csv or json");
+    set.Add("os", &os_, "operating system of \"help syscalls\"");
+    set.Add("arch", &arch_, "architecture of \"help syscalls\"");
+    set.Add("filename", &filename_, "file for \"help syscalls\" (stdout)");
   }
   HostOr<int> Run(const Flags&, const std::vector<std::string>& args) override {
-    TRY(WantArguments(args, 0, 1, "help [<subcommand>|platforms|syscalls]"));
-    if (format_ != "table") return TextError("format %s is not supported", format_.c_str());
-    if (PrintHelp(args.empty() ? "" : args[0])) return 0;
-    return TextError("no help for \"%s\"; see \"runsc help\"", args[0].c_str());
+    std::vector<std::string> words = args;
+    if (!words.empty() && words[0] == "syscalls") {
+      // gVisor's flags belong to the topic and follow it.
+      FlagSet set;
+      Declare(set);
+      words.erase(words.begin());
+      TRY(set.Parse(words));
+      words.insert(words.begin(), "syscalls");
+    }
+    TRY(WantArguments(words, 0, 1, "help [<subcommand>|platforms|syscalls]"));
+    if (!words.empty() && words[0] == "syscalls") return Syscalls();
+    if (PrintHelp(words.empty() ? "" : words[0])) return 0;
+    return TextError("no help for \"%s\"; see \"runsc help\"", words[0].c_str());
   }
 
  private:
-  std::string format_ = "table";
+  HostOr<int> Syscalls() {
+    if (os_ != "linux" && os_ != "all")
+      return TextError("no system calls of os \"%s\"; there is linux", os_.c_str());
+    if (arch_ != "amd64" && arch_ != "all") {
+      return TextError("no system calls of arch \"%s\"; there is amd64", arch_.c_str());
+    }
+    std::string text = TRY(SyscallPage(format_));
+    if (filename_.empty()) {
+      std::fputs(text.c_str(), stdout);
+      return 0;
+    }
+    Fd file = TRY(host::OpenAt(AT_FDCWD, filename_, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    TRY(host::WriteAll(file.get(), text));
+    return 0;
+  }
+
+  std::string format_ = "table", os_ = "all", arch_ = "all", filename_;
 };
 
 class FlagsCommand : public Command {
@@ -103,7 +121,10 @@ int PrintVersion() {
 bool PrintHelp(const std::string& topic) {
   if (topic.empty()) return PrintOverview(), true;
   if (topic == "platforms") return PrintPlatforms(), true;
-  if (topic == "syscalls") return PrintSyscalls(), true;
+  if (topic == "syscalls") {
+    HostOr<std::string> page = SyscallPage("table");
+    return std::fputs(page->c_str(), stdout), true;
+  }
   if (topic == "flags") {
     Flags flags;
     FlagSet set;

@@ -4,6 +4,7 @@
 
 #include "gofer/server/server.h"
 #include "platform/base/log.h"
+#include "platform/host/file.h"
 #include "runsc/boot/boot.h"
 #include "runsc/cli/command.h"
 #include "runsc/sandbox/sandbox.h"
@@ -50,8 +51,9 @@ class GoferCommand : public Command {
     options_.isolate = !no_isolation_;
     options_.seccomp = !no_seccomp_;
     std::string error;
-    int status = gofer::ServerMain(options_, {sandbox::kLogFd}, &error);
-    if (!error.empty()) return HostError{error, 0};
+    int status = gofer::ServerMain(options_, {sandbox::kLogFd, sandbox::kReportFd}, &error);
+    // runsc says it, in one line with what came of it.
+    (void)host::WriteAll(sandbox::kReportFd, error);
     return status;
   }
 

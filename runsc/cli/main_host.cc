@@ -1,5 +1,5 @@
-#include <malloc.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,8 +20,9 @@ namespace runsc::cli {
 namespace {
 
 LogFormat FormatOf(const std::string& name) {
-  return name == "json" ? LogFormat::kJson : name == "json-k8s" ? LogFormat::kJsonK8s
-                                                                : LogFormat::kText;
+  return name == "json"       ? LogFormat::kJson
+         : name == "json-k8s" ? LogFormat::kJsonK8s
+                              : LogFormat::kText;
 }
 
 // Appends the error to --log, where engines look for it.
@@ -32,10 +33,11 @@ void LogForEngine(const Flags& flags, const std::string& text) {
   LogErrorTo(fd->get(), FormatOf(flags.log_format), text.c_str());
 }
 
-void Report(const Flags& flags, const std::string& text) {
-  std::string line = "runsc: " + text + "\n";
-  (void)host::WriteAll(STDERR_FILENO, line);
-  LogForEngine(flags, text);
+// Engines read nothing but this log, so it must not fail later.
+HostStatus CheckEngineLog(const Flags& flags) {
+  if (flags.log.empty()) return HostOk();
+  HostOr<Fd> fd = host::OpenAt(AT_FDCWD, flags.log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  return fd.ok() ? HostOk() : HostStatus(HostError{"--log: " + fd.error().text, fd.error().code});
 }
 
 // stdin, stdout and stderr must exist, or the first files opened would take their places. What
@@ -69,27 +71,15 @@ std::string Timestamp() {
                    parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_nsec / 1000);
 }
 
-int RunCommand(const CommandRow& row, const Flags& flags, std::vector<std::string> args) {
-  std::unique_ptr<Command> command = row.make();
-  FlagSet set;
-  command->Declare(set);
-  HostStatus parsed = set.Parse(args);
-  if (!parsed.ok()) {
-    Report(flags, std::string(row.name) + ": " + parsed.error().text + "; see \"runsc help " +
-                      row.name + "\"");
-    return kExitUsage;
-  }
-  if (set.help_wanted()) return PrintHelp(row.name) ? 0 : kExitInternal;
-  HostOr<int> status = command->Run(flags, args);
-  if (status.ok()) return *status;
-  LOG_WARNING("%s fails: %s", row.name, status.error().text.c_str());
-  Report(flags, status.error().text);
-  return status.error().text.rfind("usage: ", 0) == 0 ? kExitUsage : kExitInternal;
+// The container that a command is about: the first word after its flags.
+std::string IdOf(const CommandRow& row, const std::vector<std::string>& args) {
+  bool named = row.category == Category::kOci && std::strcmp(row.name, "spec") != 0;
+  return named && !args.empty() ? args[0] : "";
 }
 
 // False: a log is asked for but cannot be opened, which was reported.
-bool SetupLog(const Flags& flags, const char* command) {
-  Fd log = OpenDebugLog(flags, command, "");
+bool SetupLog(const Flags& flags, const char* command, const std::string& id) {
+  Fd log = OpenDebugLog(flags, command, id);
   if (!log.ok()) {
     return flags.debug_log.empty() ||
            !(flags.debug_command.empty() || HasWord(flags.debug_command, command));
@@ -100,6 +90,26 @@ bool SetupLog(const Flags& flags, const char* command) {
   return true;
 }
 
+int RunCommand(const CommandRow& row, const Flags& flags, std::vector<std::string> args) {
+  std::unique_ptr<Command> command = row.make();
+  FlagSet set;
+  command->Declare(set);
+  HostStatus parsed = set.Parse(args);
+  if (!parsed.ok()) {
+    ReportError(flags, std::string(row.name) + ": " + parsed.error().text + "; see \"runsc help " +
+                           row.name + "\"");
+    return kExitUsage;
+  }
+  if (set.help_wanted()) return PrintHelp(row.name) ? 0 : kExitInternal;
+  bool internal = row.category == Category::kInternal;
+  if (!internal && !SetupLog(flags, row.name, IdOf(row, args))) return kExitInternal;
+  HostOr<int> status = command->Run(flags, args);
+  if (status.ok()) return *status;
+  LOG_WARNING("%s fails: %s", row.name, status.error().text.c_str());
+  ReportError(flags, status.error().text);
+  return status.error().text.rfind("usage: ", 0) == 0 ? kExitUsage : kExitInternal;
+}
+
 int Main(std::vector<std::string> args) {
   FillStandardFds();
   Flags flags;
@@ -108,8 +118,9 @@ int Main(std::vector<std::string> args) {
   AddGlobalFlags(set, &flags);
   set.Add("version", &version, "show the version and exit");
   HostStatus parsed = set.Parse(args);
+  if (parsed.ok()) parsed = ParseOverlay(flags.overlay2).status();
   if (!parsed.ok()) {
-    Report(flags, parsed.error().text + "; see \"runsc flags\"");
+    ReportError(flags, parsed.error().text + "; see \"runsc flags\"");
     bool undefined = parsed.error().text.rfind("flag ", 0) == 0;
     return undefined ? kExitUsage : kExitInternal;
   }
@@ -122,24 +133,33 @@ int Main(std::vector<std::string> args) {
   args.erase(args.begin());
   const CommandRow* row = FindCommand(name);
   if (row == nullptr || row->make == nullptr) {
-    Report(flags, row == nullptr ? "unknown command \"" + name + "\"; see \"runsc help\""
-                                 : "the command " + name + " is not supported by this release");
+    ReportError(flags, row == nullptr
+                           ? "unknown command \"" + name + "\"; see \"runsc help\""
+                           : "the command " + name + " is not supported by this release");
     return kExitInternal;
   }
   FinishGlobalFlags(&flags);
+  if (HostStatus log = CheckEngineLog(flags); !log.ok()) {
+    ReportError(flags, log.error().text);
+    return kExitInternal;
+  }
   if (row->category == Category::kInternal) {
     // The process was given its log as a descriptor.
     if (!flags.debug_log.empty()) {
       LogSetup(sandbox::kLogFd, flags.debug ? LogLevel::kDebug : LogLevel::kInfo,
                FormatOf(flags.debug_log_format));
     }
-  } else if (!SetupLog(flags, row->name)) {
-    return kExitInternal;
   }
   return RunCommand(*row, flags, std::move(args));
 }
 
 }  // namespace
+
+void ReportError(const Flags& flags, const std::string& text) {
+  std::string line = "runsc: " + text + "\n";
+  (void)host::WriteAll(STDERR_FILENO, line);
+  LogForEngine(flags, text);
+}
 
 Fd OpenDebugLog(const Flags& flags, const char* command, const std::string& id) {
   if (!flags.debug_command.empty() && !HasWord(flags.debug_command, command)) return Fd();
@@ -156,12 +176,13 @@ Fd OpenDebugLog(const Flags& flags, const char* command, const std::string& id) 
   // Directories are made, but none in the root: that is a mistyped path.
   size_t slash = path.rfind('/');
   std::string top = path.substr(0, path.find('/', 1));
+  HostStatus made = HostOk();
   if (slash != std::string::npos && slash > 0 && access(top.c_str(), F_OK) == 0) {
-    (void)host::MakeDirs(path.substr(0, slash), 0755);
+    made = host::MakeDirs(path.substr(0, slash), 0755);
   }
   HostOr<Fd> fd = host::OpenAt(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0644);
   if (fd.ok()) return std::move(*fd);
-  Report(flags, "no debug log: " + fd.error().text);
+  ReportError(flags, "no debug log: " + (made.ok() ? fd.error() : made.error()).text);
   return Fd();
 }
 

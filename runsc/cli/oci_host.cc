@@ -36,7 +36,8 @@ HostOr<int> ParseSignal(const std::string& text) {
   }
   // The guest's real-time signals start at 34 as its C library sees them.
   if (name.rfind("RTMIN", 0) == 0 && name.size() <= 8) {
-    HostOr<int64_t> offset = name.size() > 6 ? ParseInt(name.substr(6)) : HostOr<int64_t>(int64_t{0});
+    HostOr<int64_t> offset =
+        name.size() > 6 ? ParseInt(name.substr(6)) : HostOr<int64_t>(int64_t{0});
     if (offset.ok() && *offset >= 0 && 34 + *offset <= 64) return static_cast<int>(34 + *offset);
   }
   return TextError("unknown signal \"%s\"", text.c_str());
@@ -114,6 +115,7 @@ class DeleteCommand : public Command {
   HostStatus One(const Flags& flags, const std::string& id) {
     HostOr<Container> c = Container::Open(flags.root, id, true);
     if (!c.ok() && c.error().code == ENOENT && force_) return HostOk();
+    if (!c.ok() && c.error().code == EBADMSG && force_) return Container::Discard(flags.root, id);
     if (!c.ok()) return c.error();
     return c->Delete(force_);
   }
@@ -137,6 +139,14 @@ class ListCommand : public Command {
     for (const std::string& id : TRY(store.List())) {
       HostOr<Container> c = Container::Open(flags.root, id, false);
       if (c.ok()) states.push_back(c->state());
+      // Deleted meanwhile, or never a container: nothing to say.
+      if (c.ok() || c.error().code == ENOENT) continue;
+      State damaged;
+      damaged.id = id;
+      if (quiet_)
+        states.push_back(std::move(damaged));
+      else
+        ReportError(flags, "container " + id + ": " + c.error().text);
     }
     if (format_ == "json") {
       std::puts(container::OciStates(states).c_str());
@@ -202,11 +212,11 @@ class PsCommand : public Command {
       time_t start = static_cast<time_t>(row.start_seconds);
       tm parts{};
       localtime_r(&start, &parts);
-      std::printf("%-9d %-9d %-9d %-7d %02d:%02d     %-9s %s\n", row.uid, row.pid, row.ppid,
-                  row.threads, parts.tm_hour, parts.tm_min,
-                  StrPrintf("%llums", static_cast<unsigned long long>(row.cpu_nanos / 1000000))
-                      .c_str(),
-                  row.command.c_str());
+      std::printf(
+          "%-9d %-9d %-9d %-7d %02d:%02d     %-9s %s\n", row.uid, row.pid, row.ppid, row.threads,
+          parts.tm_hour, parts.tm_min,
+          StrPrintf("%llums", static_cast<unsigned long long>(row.cpu_nanos / 1000000)).c_str(),
+          row.command.c_str());
     }
   }
   std::string format_ = "table";
@@ -218,6 +228,9 @@ class WaitCommand : public Command {
   void Declare(FlagSet& set) override {
     set.Add("rootpid", &pid_, "wait for this process of the sandbox");
     set.Add("pid", &pid_, "wait for this process of the container");
+    for (const char* what : {"checkpoint", "restore", "fscheckpoint", "fsrestore"}) {
+      set.AddLater(what, true, "false", "wait for that to finish (not in this release)");
+    }
   }
   HostOr<int> Run(const Flags& flags, const std::vector<std::string>& args) override {
     TRY(WantArguments(args, 1, 1, "wait [flags] <container id>"));
@@ -244,6 +257,7 @@ class SpecCommand : public Command {
     set.Add("bundle", &bundle_, "directory to write config.json into");
     set.Add("cwd", &cwd_, "working directory of the program");
     set.Add("netns", &netns_, "path of the network namespace");
+    set.AddLater("tpu", true, "false", "access to TPU devices (not in this release)");
   }
   HostOr<int> Run(const Flags&, const std::vector<std::string>& args) override {
     std::string path = bundle_ + "/config.json";

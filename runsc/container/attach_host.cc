@@ -17,8 +17,8 @@ using control::SignalTarget;
 
 // Sent by a terminal to the foreground job.
 constexpr int kTerminalSignals[] = {SIGINT, SIGQUIT, SIGTSTP, SIGWINCH};
-// Sent by people and engines.
-constexpr int kOtherSignals[] = {SIGHUP, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT};
+// Never passed on: our own business, a terminal's judgement of us, or (32, 33) the C library's.
+constexpr int kOwnSignals[] = {SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE, SIGTTIN, SIGTTOU, 32, 33};
 
 bool IsTerminalSignal(int signal) {
   for (int s : kTerminalSignals) {
@@ -28,14 +28,13 @@ bool IsTerminalSignal(int signal) {
 }
 
 sigset_t ForwardedSignals(bool terminal) {
+  // A fault of our own still kills: the kernel sees to that when its signal is blocked.
   sigset_t set;
-  sigemptyset(&set);
-  for (int s : kOtherSignals) sigaddset(&set, s);
-  for (int s : kTerminalSignals) sigaddset(&set, s);
-  // Without a terminal of the guest's, Ctrl-Z stops runsc as any program; so does SIGCONT.
+  sigfillset(&set);
+  for (int s : kOwnSignals) sigdelset(&set, s);
+  // Without a terminal of the guest's, Ctrl-Z stops runsc as any program; SIGCONT wakes it.
   if (!terminal) {
     sigdelset(&set, SIGTSTP);
-    sigdelset(&set, SIGWINCH);
     sigdelset(&set, SIGCONT);
   }
   return set;
@@ -80,7 +79,7 @@ void Attachment::Forward(control::Client& client, const std::string& container, 
   while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
     int signal = static_cast<int>(info.ssi_signo);
     // SI_KERNEL: from the terminal. A person's kill(1) is for the process itself.
-    bool job = terminal_ >= 0 && IsTerminalSignal(signal) && info.ssi_code == SI_KERNEL;
+    bool job = IsTerminalSignal(signal) && info.ssi_code == SI_KERNEL;
     control::SignalRequest request{container, SignalTarget::kInit, pid, signal};
     if (pid != 0) request.target = SignalTarget::kPid;
     if (job || signal == SIGWINCH) request.target = SignalTarget::kForeground;

@@ -41,6 +41,10 @@ class Container {
   Entry& entry() { return entry_; }
 
   HostStatus Start();
+  // Removes one whose state cannot be read (code EBADMSG of Open), and ends its sandbox if that
+  // still listens.
+  static HostStatus Discard(const std::string& root, const std::string& id);
+
   // Connects to the sandbox; error "container not running" if it is gone.
   HostOr<control::Client> Connect() const;
   HostStatus Signal(const control::SignalRequest& request) const;

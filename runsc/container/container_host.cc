@@ -1,7 +1,7 @@
-#include "runsc/container/container.h"
-
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 #include "platform/host/process.h"
 #include "platform/host/pty.h"
 #include "platform/host/socket.h"
+#include "runsc/container/container.h"
 
 namespace runsc::container {
 namespace {
@@ -30,6 +31,33 @@ std::string Now() {
 
 ProcessName Name(const host::Process& process) {
   return {process.pid, host::StartTime(process.pid)};
+}
+
+// The process that the state means. One without a start time could be anybody.
+HostOr<Fd> OpenNamed(const ProcessName& name) {
+  if (name.pid <= 0 || name.start_time == 0) return HostError{"no such process", ESRCH};
+  return host::OpenProcess(name.pid, name.start_time);
+}
+
+// Whether `client`'s sandbox hung up within the time.
+bool WaitHangup(const control::Client& client, int timeout_ms) {
+  char buffer[4096];
+  while (true) {
+    pollfd wait{client.fd(), POLLIN, 0};
+    if (poll(&wait, 1, timeout_ms) <= 0) return false;
+    if (recv(client.fd(), buffer, sizeof(buffer), 0) <= 0) return true;
+  }
+}
+
+// Whether nobody listens on `dir`'s control socket within the time: one that ends closes its files
+// one by one, and one of another version hangs up at once and goes on listening.
+bool WaitDeaf(int dir, int timeout_ms) {
+  constexpr int kStepMs = 10;
+  for (int waited = 0; host::ConnectAt(dir, "control.sock").ok(); waited += kStepMs) {
+    if (waited >= timeout_ms) return false;
+    (void)poll(nullptr, 0, kStepMs);
+  }
+  return true;
 }
 
 HostError NotRunning() { return {"container not running", ESRCH}; }
@@ -60,8 +88,9 @@ HostOr<Fd> NewConsole(const std::string& socket_path, const ProcessConfig& proce
 
 HostOr<Container> Container::Create(const CreateOptions& options) {
   if (!options.spec.hooks.create_container.empty() || !options.spec.hooks.start_container.empty()) {
-    return TextError("config.json: hooks: createContainer and startContainer hooks are not "
-                     "supported by this release; use createRuntime and poststart");
+    return TextError(
+        "config.json: hooks: createContainer and startContainer hooks are not "
+        "supported by this release; use createRuntime and poststart");
   }
   if (!options.console_socket.empty() && !options.spec.process.terminal) {
     return TextError("--console-socket is given but process.terminal is not set");
@@ -149,7 +178,13 @@ HostStatus Container::Start() {
                                                                 : StatusName(state_.status));
   }
   control::Client client = TRY(Connect());
-  TRY(client.Start({state_.id}));
+  HostStatus started = client.Start({state_.id});
+  if (!started.ok()) {
+    // The sandbox ends by itself now. A shim that deletes the container at once must find it dead.
+    HostOr<Fd> sandbox = OpenNamed(state_.sandbox);
+    if (sandbox.ok()) host::WaitGone(*sandbox, kKillTimeoutMs);
+    return started;
+  }
   state_.status = Status::kRunning;
   TRY(entry_.Save(state_));
   HostStatus hooks = RunHooks("poststart", state_.poststart, state_);
@@ -174,8 +209,7 @@ HostStatus Container::Signal(const control::SignalRequest& request) const {
 
 HostStatus WaitSandboxGone(const State& state, int timeout_ms) {
   for (const ProcessName& name : {state.sandbox, state.gofer}) {
-    if (name.pid <= 0) continue;
-    HostOr<Fd> process = host::OpenProcess(name.pid, name.start_time);
+    HostOr<Fd> process = OpenNamed(name);
     if (!process.ok()) continue;
     // A sandbox takes its gofer with it, but does not wait for it.
     if (name.pid == state.gofer.pid) (void)host::SendSignal(*process, SIGKILL);
@@ -187,7 +221,7 @@ HostStatus WaitSandboxGone(const State& state, int timeout_ms) {
 }
 
 HostStatus Container::KillProcesses() {
-  HostOr<Fd> sandbox = host::OpenProcess(state_.sandbox.pid, state_.sandbox.start_time);
+  HostOr<Fd> sandbox = OpenNamed(state_.sandbox);
   if (sandbox.ok()) (void)host::SendSignal(*sandbox, SIGKILL);
   return WaitSandboxGone(state_, kKillTimeoutMs);
 }
@@ -204,6 +238,23 @@ HostStatus Container::Delete(bool force) {
   return store_.Remove(state_.id);
 }
 
+HostStatus Container::Discard(const std::string& root, const std::string& id) {
+  Store store(root);
+  Entry entry = TRY(store.Open(id, true));
+  HostOr<Fd> socket = host::ConnectAt(entry.dir(), "control.sock");
+  if (socket.ok()) {
+    control::Client client(std::move(*socket));
+    (void)client.Send(control::Type::kStop, "");
+    if (!WaitHangup(client, kKillTimeoutMs) || !WaitDeaf(entry.dir(), kKillTimeoutMs)) {
+      return TextError(
+          "state.json of %s cannot be used and its sandbox (see ps ax) does not end; "
+          "kill it first",
+          id.c_str());
+    }
+  }
+  return store.Remove(id);
+}
+
 HostOr<int> Container::WaitExit() const {
   if (state_.status != Status::kStopped) {
     HostOr<control::Client> client = Connect();
@@ -211,7 +262,7 @@ HostOr<int> Container::WaitExit() const {
       HostOr<control::WaitReply> reply = client->Wait({state_.id, 0});
       if (reply.ok()) return reply->status;
     }
-    HostOr<Fd> process = host::OpenProcess(state_.sandbox.pid, state_.sandbox.start_time);
+    HostOr<Fd> process = OpenNamed(state_.sandbox);
     if (process.ok()) host::WaitGone(*process, -1);
   }
   return entry_.ExitStatus();

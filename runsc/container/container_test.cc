@@ -70,6 +70,45 @@ TEST_F(StoreTest, DeleteCleansUpAfterACreateThatWasCutShort) {
   EXPECT_TRUE(container->Delete(true).ok());
 }
 
+TEST_F(StoreTest, DamagedOrForeignStateIsRefusedAndDiscarded) {
+  for (const char* text : {"", "{\"id\":\"a\",\"sta", "[]", "{\"id\":5}", "{\"id\":\"a\"}",
+                           "{\"stateVersion\":99,\"id\":\"a\"}"}) {
+    {
+      auto entry = Store(root_).Create("a");
+      ASSERT_TRUE(host::WriteFileAtomic(entry->dir(), "state.json", text).ok());
+    }
+    EXPECT_EQ(Container::Open(root_, "a", true).error().code, EBADMSG) << text;
+    EXPECT_TRUE(Container::Discard(root_, "a").ok()) << text;
+  }
+}
+
+TEST_F(StoreTest, AnyOtherDirectoryIsNoContainer) {
+  { ASSERT_TRUE(Store(root_).Create("a").ok()); }
+  const std::string file = root_ + "/a/somebody's";
+  ASSERT_EQ(close(creat(file.c_str(), 0600)), 0);
+  EXPECT_EQ(Store(root_).Open("a", true).error().code, ENOENT);
+  ASSERT_EQ(unlink(file.c_str()), 0);
+  EXPECT_TRUE(Store(root_).Remove("a").ok());
+}
+
+// Without its start time a pid could be anybody's.
+TEST_F(StoreTest, DeleteNeverKillsAPidWithoutAStartTime) {
+  auto child = host::CloneProcess(0, [] {
+    sleep(60);
+    return 0;
+  });
+  {
+    auto entry = Store(root_).Create("a");
+    State state = Sample("a", child->pid);
+    state.sandbox.start_time = 0;
+    ASSERT_TRUE(entry->Save(state).ok());
+  }
+  EXPECT_TRUE(Container::Open(root_, "a", true)->Delete(true).ok());
+  EXPECT_FALSE(host::WaitGone(child->pidfd, 100));
+  EXPECT_TRUE(host::SendSignal(child->pidfd, 9).ok());
+  EXPECT_EQ(*host::WaitChild(child->pid), 137);
+}
+
 TEST_F(StoreTest, DeleteForceKillsWhatRuns) {
   auto child = host::CloneProcess(0, [] {
     sleep(60);

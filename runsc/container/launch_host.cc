@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -35,6 +36,11 @@ int CpuCount() {
   return std::max(1, CPU_COUNT(&set));
 }
 
+std::string HostName() {
+  char name[65] = {};
+  return gethostname(name, 64) == 0 ? name : "runsc";
+}
+
 BootRequest MakeBootRequest(const cli::Flags& flags, sandbox::IsolationSet may_miss) {
   BootRequest r;
   r.platform = flags.platform;
@@ -54,7 +60,7 @@ BootRequest MakeBootRequest(const cli::Flags& flags, sandbox::IsolationSet may_m
 
 HostStatus ApplyFileFlags(const cli::Flags& flags, spec::Plan* plan) {
   cli::OverlayChoice overlay = TRY(cli::ParseOverlay(flags.overlay2));
-  OverlayKind kind = overlay.medium.empty()      ? OverlayKind::kNone
+  OverlayKind kind = overlay.medium.empty()       ? OverlayKind::kNone
                      : overlay.medium == "memory" ? OverlayKind::kMemory
                      : overlay.medium == "self"   ? OverlayKind::kSelf
                                                   : OverlayKind::kDir;
@@ -79,9 +85,9 @@ HostStatus CheckTrees(const spec::Plan& plan) {
   for (const spec::GoferTree& tree : plan.trees) {
     struct stat st{};
     if (stat(tree.source.c_str(), &st) < 0) {
-      return SysError(&tree == &plan.trees[0] ? "cannot use root file system %s"
-                                              : "cannot use mount source %s",
-                      tree.source.c_str());
+      return SysError(
+          &tree == &plan.trees[0] ? "cannot use root file system %s" : "cannot use mount source %s",
+          tree.source.c_str());
     }
     if (&tree == &plan.trees[0] && !S_ISDIR(st.st_mode)) {
       return TextError("root file system %s is not a directory", tree.source.c_str());
@@ -101,8 +107,7 @@ std::vector<std::string> LogArgs(const cli::Flags& flags, const Fd& log) {
   return args;
 }
 
-HostOr<sandbox::Sandbox> StartSentry(const LaunchOptions& options,
-                                     sandbox::IsolationSet may_miss) {
+HostOr<sandbox::Sandbox> StartSentry(const LaunchOptions& options, sandbox::IsolationSet may_miss) {
   Fd log = options.open_log("boot", options.id);
   sandbox::SandboxOptions s;
   s.id = options.id;
@@ -111,6 +116,7 @@ HostOr<sandbox::Sandbox> StartSentry(const LaunchOptions& options,
   s.log_fd = log.get();
   s.tty = options.tty;
   s.log_args = LogArgs(*options.flags, log);
+  s.rootless = options.flags->rootless;
   s.may_miss = may_miss;
   return sandbox::StartSandbox(s);
 }
@@ -128,6 +134,7 @@ HostOr<sandbox::Gofer> StartGofer(const LaunchOptions& options, const spec::Plan
   g.stderr_fd = options.tty >= 0 ? -1 : options.stdio[2];
   g.log_fd = log.get();
   g.log_args = LogArgs(*options.flags, log);
+  g.rootless = options.flags->rootless;
   g.may_miss = may_miss;
   return sandbox::StartGofer(g);
 }
@@ -137,7 +144,8 @@ HostOr<sandbox::Gofer> StartGofer(const LaunchOptions& options, const spec::Plan
 Fd OwnDescription(int fd) {
   struct stat st{};
   int flags = fcntl(fd, F_GETFL);
-  bool possible = flags >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+  bool possible =
+      flags >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
   Fd own;
   if (possible) {
     std::string path = StrPrintf("/proc/self/fd/%d", fd);
@@ -165,13 +173,37 @@ HostStatus FinishBoot(control::Client& client, uint32_t sequence) {
   }
 }
 
-// A connection that breaks while booting means that the sentry died: say so.
+// What is behind an error of the start: a gofer that said why it ended, or a connection that breaks
+// while booting, which means that the sentry died.
 HostError Explain(Launched& l, const HostError& error) {
+  char report[1024];
+  ssize_t n = l.gofer.report.ok() ? read(l.gofer.report.get(), report, sizeof(report)) : 0;
+  if (n > 0) return TextError("%.*s", static_cast<int>(n), report);
   if (error.code != ECONNRESET && error.code != EPIPE) return error;
   if (!host::WaitGone(l.sandbox.process.pidfd, 1000)) return error;
   HostOr<int> status = host::WaitChild(l.sandbox.process.pid);
   l.sandbox.process.pid = -1;
   return DeathText(status.ok() ? *status : -1);
+}
+
+// What a start that failed may have died of, if the caller's limits cannot be lifted.
+const char* LimitHint() {
+  struct Need {
+    decltype(RLIMIT_AS) resource;
+    rlim_t least;
+    const char* hint;
+  };
+  constexpr Need kNeeds[] = {
+      {RLIMIT_AS, rlim_t{16} << 30, "; raise ulimit -v, which is low here"},
+      {RLIMIT_DATA, rlim_t{256} << 20, "; raise ulimit -d, which is low here"},
+      {RLIMIT_NPROC, 64, "; raise ulimit -u, which is low here"},
+      {RLIMIT_FSIZE, rlim_t{1} << 40, "; raise ulimit -f, which is low here"},
+  };
+  for (const Need& need : kNeeds) {
+    rlimit limit{};
+    if (getrlimit(need.resource, &limit) == 0 && limit.rlim_max < need.least) return need.hint;
+  }
+  return "";
 }
 
 int Reap(host::Process& process) {
@@ -195,8 +227,8 @@ void LogPhase(const char* what) {
 }
 
 int Launched::Kill() {
-  // Both at once: each takes milliseconds to take its namespaces down. The sandbox first, so that it
-  // cannot see its gofer go and complain of it.
+  // Both at once: each takes milliseconds to take its namespaces down. The sandbox first, so that
+  // it cannot see its gofer go and complain of it.
   if (sandbox.process.pid > 0) (void)host::SendSignal(sandbox.process.pidfd, SIGKILL);
   if (gofer.process.pid > 0) (void)host::SendSignal(gofer.process.pidfd, SIGKILL);
   int status = Reap(sandbox.process);
@@ -217,6 +249,8 @@ HostOr<Launched> Launch(const LaunchOptions& options) {
       TRY(sandbox::ParseIsolations(flags.unsafe_allow_missing_isolation));
   spec::Plan plan = TRY(spec::MakePlan(*options.spec, options.id, options.bundle));
   plan.config.killable_init = options.killable_init;
+  // A new UTS namespace begins with the name of the one it was made in.
+  if (plan.config.hostname.empty()) plan.config.hostname = HostName();
   TRY(ApplyFileFlags(flags, &plan));
   TRY(CheckTrees(plan));
   LogPhase("plan");
@@ -224,8 +258,8 @@ HostOr<Launched> Launch(const LaunchOptions& options) {
   l.sandbox = TRY(StartSentry(options, may_miss));
   LogPhase("sentry");
   // The kernel boots while the gofer starts.
-  HostOr<uint32_t> boot = l.sandbox.client.Send(
-      control::Type::kBoot, control::Encode(MakeBootRequest(flags, may_miss)));
+  HostOr<uint32_t> boot = l.sandbox.client.Send(control::Type::kBoot,
+                                                control::Encode(MakeBootRequest(flags, may_miss)));
   HostStatus done = boot.ok() ? HostOk() : HostStatus(boot.error());
   if (done.ok()) {
     HostOr<sandbox::Gofer> gofer = StartGofer(options, plan, may_miss);
@@ -238,8 +272,12 @@ HostOr<Launched> Launch(const LaunchOptions& options) {
   if (done.ok()) done = CreateInSentry(options, plan, l);
   l.gofer.connection.Reset();
   LogPhase("create");
-  if (done.ok()) return l;
+  if (done.ok()) {
+    l.gofer.report.Reset();
+    return l;
+  }
   HostError error = Explain(l, done.error());
+  error.text += LimitHint();
   l.Kill();
   return error;
 }

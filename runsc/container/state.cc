@@ -1,5 +1,6 @@
 #include "runsc/container/state.h"
 
+#include <cerrno>
 #include <nlohmann/json.hpp>
 
 #include "platform/base/log.h"
@@ -10,6 +11,9 @@ namespace runsc::container {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// Of state.json. Another number: the file is another release's, and nothing in it is believed.
+constexpr int64_t kStateVersion = 1;
 
 constexpr const char* kStatusNames[] = {"creating", "created", "running", "stopped"};
 
@@ -45,6 +49,10 @@ Json OciJson(const State& s) {
   return out;
 }
 
+HostError Unusable(const std::string& why) {
+  return {"state.json " + why + "; only \"delete --force\" works on this container", EBADMSG};
+}
+
 // Bytes that are not UTF-8 (in a path, say) are replaced, not fatal.
 std::string Dump(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
@@ -56,6 +64,7 @@ const char* StatusName(Status status) { return kStatusNames[static_cast<int>(sta
 
 std::string ToJson(const State& s) {
   Json out = OciJson(s);
+  out["stateVersion"] = kStateVersion;
   out["pid"] = s.sandbox.pid;
   out["sandboxStart"] = s.sandbox.start_time;
   out["goferPid"] = s.gofer.pid;
@@ -67,10 +76,13 @@ std::string ToJson(const State& s) {
 
 HostOr<State> FromJson(std::string_view text) {
   nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) return TextError("state.json is damaged");
+  if (!json.is_object()) return Unusable("is damaged");
   State s;
   std::string error, status;
   spec::JsonReader top(&json, "", &error);
+  int64_t version = 0;
+  top.Get("stateVersion", &version);
+  if (version != kStateVersion) return Unusable("is of another version of runsc");
   top.Get("id", &s.id);
   top.Get("ociVersion", &s.oci_version);
   top.Get("status", &status);
@@ -90,11 +102,13 @@ HostOr<State> FromJson(std::string_view text) {
   for (int i = 0; i < 3; ++i) {
     if (status == kStatusNames[i]) s.status = static_cast<Status>(i);
   }
-  if (!error.empty()) return TextError("state.json is damaged: %s", error.c_str());
+  if (!error.empty()) return Unusable("is damaged: " + error);
   return s;
 }
 
-std::string OciState(const State& state, bool pretty) { return Dump(OciJson(state), pretty ? 2 : -1); }
+std::string OciState(const State& state, bool pretty) {
+  return Dump(OciJson(state), pretty ? 2 : -1);
+}
 
 std::string OciStates(const std::vector<State>& states) {
   Json out = Json::array();
@@ -111,7 +125,8 @@ HostStatus RunHooks(const char* kind, const std::vector<spec::Hook>& hooks, cons
     program.env = hook.env;
     program.input = OciState(state, false);
     if (hook.timeout_seconds > 0) {
-      program.timeout_ms = static_cast<int>(std::min<int64_t>(hook.timeout_seconds, 2000000) * 1000);
+      program.timeout_ms =
+          static_cast<int>(std::min<int64_t>(hook.timeout_seconds, 2000000) * 1000);
     }
     HostStatus ran = host::RunProgram(program);
     if (!ran.ok()) return TextError("%s hook: %s", kind, ran.error().text.c_str());

@@ -36,6 +36,7 @@ struct State {
 };
 
 std::string ToJson(const State& state);
+// code EBADMSG: damaged, or of another version.
 HostOr<State> FromJson(std::string_view json);
 
 // The OCI state document: "runsc state", list, and the stdin of hooks. `pretty`: indented.

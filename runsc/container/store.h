@@ -29,6 +29,7 @@ class Entry {
 
  private:
   friend class Store;
+  HostOr<bool> IsContainer() const;
   std::string id_;
   Fd dir_;
   Fd lock_;
@@ -51,10 +52,11 @@ class Store {
 
  private:
   HostOr<Fd> OpenRoot(bool create);
+  static HostOr<Entry> NewEntry(const Fd& root, const std::string& id);
   const std::string root_;
 };
 
-// At most 1024 of letters, digits, and "_+-."; not "." or "..".
+// At most 255 of letters, digits, and "_+-."; not "." or "..".
 HostStatus CheckId(const std::string& id);
 
 }  // namespace runsc::container

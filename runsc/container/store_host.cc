@@ -46,6 +46,12 @@ HostOr<Entry> Store::Create(const std::string& id) {
     if (errno == EEXIST) return HostError{"container with id exists: " + id, EEXIST};
     return SysError("cannot create the state directory of %s", id.c_str());
   }
+  HostOr<Entry> entry = NewEntry(root, id);
+  if (!entry.ok()) (void)host::RemoveFlatDir(root.get(), id);
+  return entry;
+}
+
+HostOr<Entry> Store::NewEntry(const Fd& root, const std::string& id) {
   Entry entry;
   entry.id_ = id;
   entry.dir_ = TRY(host::OpenAt(root.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
@@ -60,8 +66,12 @@ HostOr<Entry> Store::Open(const std::string& id, bool lock) {
   Entry entry;
   entry.id_ = id;
   HostOr<Fd> dir = host::OpenAt(root.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!dir.ok()) return dir.error().code == ENOENT ? NoContainer() : dir.error();
+  if (!dir.ok()) {
+    int code = dir.error().code;
+    return code == ENOENT || code == ENOTDIR || code == ELOOP ? NoContainer() : dir.error();
+  }
   entry.dir_ = std::move(*dir);
+  if (!TRY(entry.IsContainer())) return NoContainer();
   if (!lock) return entry;
   HostOr<Fd> file = host::OpenAt(entry.dir(), "lock", O_RDWR | O_CREAT, 0600);
   if (!file.ok()) return file.error().code == ENOENT ? NoContainer() : file.error();
@@ -81,13 +91,25 @@ HostStatus Store::Remove(const std::string& id) {
 HostOr<std::vector<std::string>> Store::List() {
   HostOr<Fd> root = OpenRoot(false);
   if (!root.ok()) {
-    return root.error().code == ENOENT ? HostOr<std::vector<std::string>>(std::vector<std::string>())
-                                       : root.error();
+    return root.error().code == ENOENT
+               ? HostOr<std::vector<std::string>>(std::vector<std::string>())
+               : root.error();
   }
   std::vector<std::string> names = TRY(host::ListDir(root->get()));
   std::erase_if(names, [](const std::string& name) { return !CheckId(name).ok(); });
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// Any other directory that happens to lie in --root is not ours to list, let alone to delete.
+HostOr<bool> Entry::IsContainer() const {
+  if (faccessat(dir(), "state.json", F_OK, 0) == 0) return true;
+  for (const std::string& name : TRY(host::ListDir(dir()))) {
+    bool ours = name == "lock" || name == "control.sock" || name == "exit" ||
+                name == "state.json" || name.rfind(".tmp.", 0) == 0;
+    if (!ours) return false;
+  }
+  return true;
 }
 
 HostStatus Entry::Save(const State& state) {
@@ -116,9 +138,10 @@ HostOr<Fd> Entry::OpenExitFile() {
 }
 
 HostOr<int> Entry::ExitStatus() const {
-  std::string text = TRY(host::ReadFile(dir(), "exit", 64));
-  if (text.empty()) return TextError("the sandbox ended without an exit status");
-  return std::atoi(text.c_str());
+  HostOr<std::string> text = host::ReadFile(dir(), "exit", 64);
+  if (!text.ok() && text.error().code != ENOENT) return text.error();
+  if (!text.ok() || text->empty()) return TextError("the sandbox ended without an exit status");
+  return std::atoi(text->c_str());
 }
 
 }  // namespace runsc::container

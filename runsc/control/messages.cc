@@ -7,7 +7,7 @@ namespace runsc::control {
 namespace {
 
 // Bounds that no honest message reaches; they keep a broken one from taking memory.
-constexpr uint32_t kMaxElements = 1u << 17;
+constexpr uint32_t kMaxElements = 1u << 21;
 
 class Writer {
  public:

@@ -14,17 +14,19 @@
 namespace runsc::sandbox {
 
 // Descriptor numbers in a process that runsc starts of itself.
-inline constexpr int kChannelFd = 3;  // sentry: boot channel; gofer: connection to the sentry
-inline constexpr int kLogFd = 4;      // debug log, or /dev/null
+inline constexpr int kChannelFd = 3;   // sentry: boot channel; gofer: connection to the sentry
+inline constexpr int kLogFd = 4;       // debug log, or /dev/null
 inline constexpr int kTerminalFd = 5;  // sentry: its controlling terminal, if it has one
+inline constexpr int kReportFd = 5;    // gofer: takes its words if it cannot start
 
 struct SandboxOptions {
   std::string id;
-  bool attached = false;      // it dies with this runsc
-  int stderr_fd = -1;         // where the sentry's own last words go; -1: nowhere
-  int log_fd = -1;            // debug log; -1: none
-  int tty = -1;               // terminal that becomes the sentry's controlling one; -1: none
+  bool attached = false;  // it dies with this runsc
+  int stderr_fd = -1;     // where the sentry's own last words go; -1: nowhere
+  int log_fd = -1;        // debug log; -1: none
+  int tty = -1;           // terminal that becomes the sentry's controlling one; -1: none
   std::vector<std::string> log_args;  // flags for its log: --debug, --debug-log-format=…
+  bool rootless = false;              // without root's rights, do with our own ids
   IsolationSet may_miss;
 };
 
@@ -43,18 +45,20 @@ struct AttachPoint {
 };
 
 struct GoferOptions {
-  std::vector<AttachPoint> attach_points;  // the container's root is the first
+  std::vector<AttachPoint> attach_points;   // the container's root is the first
   std::vector<IdMapping> uid_map, gid_map;  // of a user namespace; empty: none, unless rootless
   bool attached = false;
   int stderr_fd = -1;
   int log_fd = -1;
   std::vector<std::string> log_args;
+  bool rootless = false;
   IsolationSet may_miss;
 };
 
 struct Gofer {
   host::Process process;
   Fd connection;  // the sentry's end
+  Fd report;      // why it could not start; empty if it could
 };
 
 // Starts a container's gofer; it serves until the connection's other end is closed.

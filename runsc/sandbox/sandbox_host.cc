@@ -12,6 +12,9 @@ namespace {
 
 HostOr<Fd> OpenNull() { return host::OpenAt(AT_FDCWD, "/dev/null", O_RDWR); }
 
+// Who is not root has no other ids to give; who is root in name only may ask for that.
+bool OnlyOwnIds(bool rootless) { return geteuid() != 0 || (rootless && !HasRootsRights()); }
+
 int OrNull(int fd, const Fd& null) { return fd >= 0 ? fd : null.get(); }
 
 }  // namespace
@@ -34,6 +37,7 @@ HostOr<Sandbox> StartSandbox(const SandboxOptions& options) {
                       Isolation::kIpc,  Isolation::kUts, Isolation::kChroot};
   spawn.may_miss = options.may_miss;
   spawn.uid = spawn.gid = kNobody;
+  spawn.own_ids = OnlyOwnIds(options.rootless);
   spawn.drop_capabilities = true;
   spawn.die_with_parent = options.attached;
   HostOr<host::Process> process = Spawn(spawn);
@@ -49,6 +53,9 @@ HostOr<Gofer> StartGofer(const GoferOptions& options) {
     return SysError("cannot create the gofer's connection");
   }
   Fd ours(pair[0]), theirs(pair[1]);
+  int report[2];
+  if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0) return SysError("cannot create a pipe");
+  Fd report_read(report[0]), report_write(report[1]);
   Fd null = TRY(OpenNull());
   SpawnOptions spawn;
   spawn.argv = {"runsc-gofer", "gofer"};
@@ -58,11 +65,16 @@ HostOr<Gofer> StartGofer(const GoferOptions& options) {
   for (const AttachPoint& point : options.attach_points) {
     spawn.argv.push_back((point.read_only ? "--ro=" : "--rw=") + point.source);
   }
-  spawn.fds = {null.get(), null.get(), OrNull(options.stderr_fd, null), theirs.get(),
-               OrNull(options.log_fd, null)};
+  spawn.fds = {null.get(),
+               null.get(),
+               OrNull(options.stderr_fd, null),
+               theirs.get(),
+               OrNull(options.log_fd, null),
+               report_write.get()};
   // The gofer enters its other namespaces itself, when it has opened what it serves.
   spawn.isolations = {Isolation::kPid};
-  if (!options.uid_map.empty() || geteuid() != 0) {
+  spawn.own_ids = OnlyOwnIds(options.rootless);
+  if (!options.uid_map.empty() || spawn.own_ids) {
     // In a user namespace it may take copies of mounts only from a mount namespace of its own.
     spawn.isolations = {Isolation::kUser, Isolation::kPid, Isolation::kMount};
     spawn.uid_map = options.uid_map;
@@ -74,7 +86,7 @@ HostOr<Gofer> StartGofer(const GoferOptions& options) {
   if (!process.ok()) {
     return HostError{"cannot start the gofer: " + process.error().text, process.error().code};
   }
-  return Gofer{std::move(*process), std::move(ours)};
+  return Gofer{std::move(*process), std::move(ours), std::move(report_read)};
 }
 
 }  // namespace runsc::sandbox

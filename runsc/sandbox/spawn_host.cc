@@ -12,9 +12,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "platform/base/strings.h"
@@ -108,6 +109,11 @@ class Child {
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
+    // The size of our own stacks does not depend on the shell that called.
+    rlimit stack{};
+    getrlimit(RLIMIT_STACK, &stack);
+    stack.rlim_cur = std::min<rlim_t>(8u << 20, stack.rlim_max);
+    setrlimit(RLIMIT_STACK, &stack);
     return HostOk();
   }
 
@@ -214,12 +220,27 @@ std::string MapText(const std::vector<IdMapping>& map, uint32_t inside, uint32_t
 // With root's rights any id may be mapped; without them only our own, and setgroups(2) must be
 // given up first (user_namespaces(7)).
 HostStatus WriteIdMaps(const SpawnOptions& options, int pid) {
-  bool root = geteuid() == 0;
-  uint32_t outside_uid = root ? options.uid : geteuid();
-  uint32_t outside_gid = root ? options.gid : getegid();
-  TRY(WriteIdFile(pid, "uid_map", MapText(options.uid_map, options.uid, outside_uid)));
-  if (!root) TRY(WriteIdFile(pid, "setgroups", "deny"));
-  return WriteIdFile(pid, "gid_map", MapText(options.gid_map, options.gid, outside_gid));
+  uint32_t outside_uid = options.own_ids ? geteuid() : options.uid;
+  uint32_t outside_gid = options.own_ids ? getegid() : options.gid;
+  HostStatus done = WriteIdFile(pid, "uid_map", MapText(options.uid_map, options.uid, outside_uid));
+  if (done.ok() && options.own_ids) done = WriteIdFile(pid, "setgroups", "deny");
+  if (done.ok()) {
+    done = WriteIdFile(pid, "gid_map", MapText(options.gid_map, options.gid, outside_gid));
+  }
+  if (done.ok() || done.error().code != EPERM || options.own_ids) return done;
+  return HostError{done.error().text + "; root's rights are missing here, try --rootless", EPERM};
+}
+
+// The limits of the shell that called are for its programs: a sandbox is limited by its spec, and
+// must not die of a limit that it did not see coming. Without root's rights, as far as it goes.
+void LiftLimits(int pid) {
+  for (auto resource : {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NPROC}) {
+    rlimit limit{}, none{RLIM_INFINITY, RLIM_INFINITY};
+    if (getrlimit(resource, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) continue;
+    if (prlimit(pid, resource, &none, nullptr) == 0) continue;
+    limit.rlim_cur = limit.rlim_max;
+    (void)prlimit(pid, resource, &limit, nullptr);
+  }
 }
 
 HostError Forbidden(Isolation i, const HostError& why) {
@@ -232,6 +253,11 @@ HostError Forbidden(Isolation i, const HostError& why) {
           why.code};
 }
 
+// The host has not enough of something: no wall is forbidden.
+bool IsShortage(int code) {
+  return code == EMFILE || code == ENFILE || code == EAGAIN || code == ENOMEM;
+}
+
 // Finds out which of the wanted namespaces cannot be had, by asking for them one by one.
 HostOr<IsolationSet> Available(const SpawnOptions& options) {
   IsolationSet have;
@@ -242,6 +268,7 @@ HostOr<IsolationSet> Available(const SpawnOptions& options) {
       HostOr<host::Process> probe = host::CloneProcess(with_user | CloneFlag(i), [] { return 0; });
       if (probe.ok()) (void)host::WaitChild(probe->pid);
       possible = probe.ok();
+      if (!possible && IsShortage(probe.error().code)) return probe.error();
       if (!possible && !options.may_miss.Has(i)) return Forbidden(i, probe.error());
     }
     if (!possible || (options.may_miss.Has(i) && CloneFlag(i) == 0)) continue;
@@ -277,6 +304,7 @@ HostOr<host::Process> TrySpawn(const SpawnOptions& options, IsolationSet have, i
       Flags(options, have), [&] { return Child(options, have, pipes, exe).Run(); }));
   pipes.go_read.Reset();
   pipes.status_write.Reset();
+  LiftLimits(process.pid);
   HostStatus done = have.Has(Isolation::kUser) ? WriteIdMaps(options, process.pid) : HostOk();
   if (done.ok()) {
     done = host::WriteAll(pipes.go_write.get(), "g");
@@ -288,9 +316,32 @@ HostOr<host::Process> TrySpawn(const SpawnOptions& options, IsolationSet have, i
   return done.error();
 }
 
+// /proc must be there and show our own pid namespace: pids are looked up in it.
+HostStatus CheckProc() {
+  char text[32] = {};
+  ssize_t n = readlink("/proc/self", text, sizeof(text) - 1);
+  if (n < 0) return TextError("/proc is not mounted; runsc needs it");
+  if (std::atoi(text) == getpid()) return HostOk();
+  return TextError("/proc belongs to another pid namespace; mount it anew (unshare --mount-proc)");
+}
+
 }  // namespace
 
+bool HasRootsRights() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct have[2] = {};
+  if (geteuid() != 0 || syscall(SYS_capget, &header, have) < 0) return false;
+  for (int cap : {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_SYS_CHROOT, CAP_SETPCAP}) {
+    if ((have[0].effective >> cap & 1) == 0) return false;
+  }
+  HostOr<std::string> map = host::ReadFile(AT_FDCWD, "/proc/self/uid_map", 65536);
+  unsigned inside = 0, outside = 0, count = 0;
+  return map.ok() && std::sscanf(map->c_str(), "%u %u %u", &inside, &outside, &count) == 3 &&
+         inside == 0 && count > kNobody;
+}
+
 HostOr<host::Process> Spawn(const SpawnOptions& options) {
+  TRY(CheckProc());
   Fd exe = TRY(host::OpenAt(AT_FDCWD, "/proc/self/exe", O_PATH));
   IsolationSet all;
   for (Isolation i : options.isolations) {

@@ -54,6 +54,15 @@ void ReadLimit(const JsonReader& row, ProcessConfig* process) {
   process->rlimits.push_back(limit);
 }
 
+// -1 means "none" to Linux and is nobody's id.
+void CheckIds(const JsonReader& user, const ProcessConfig& process) {
+  if (process.uid == UINT32_MAX) user.Fail("uid", "is no valid id");
+  if (process.gid == UINT32_MAX) user.Fail("gid", "is no valid id");
+  for (uint32_t gid : process.additional_gids) {
+    if (gid == UINT32_MAX) user.Fail("additionalGids", "hold an id that is none");
+  }
+}
+
 void ReadProcess(const JsonReader& p, ProcessConfig* out) {
   p.Get("args", &out->argv);
   p.Get("env", &out->env);
@@ -61,6 +70,9 @@ void ReadProcess(const JsonReader& p, ProcessConfig* out) {
   p.Get("terminal", &out->terminal);
   p.Get("noNewPrivileges", &out->no_new_privs);
   p.Get("oomScoreAdj", &out->oom_score_adj);
+  if (out->oom_score_adj < -1000 || out->oom_score_adj > 1000) {
+    p.Fail("oomScoreAdj", "must be between -1000 and 1000");
+  }
   JsonReader size = p.Object("consoleSize");
   size.Get("height", &out->rows);
   size.Get("width", &out->columns);
@@ -69,6 +81,7 @@ void ReadProcess(const JsonReader& p, ProcessConfig* out) {
   user.Get("gid", &out->gid);
   user.Get("umask", &out->umask);
   user.Get("additionalGids", &out->additional_gids);
+  CheckIds(user, *out);
   JsonReader caps = p.Object("capabilities");
   ReadCapabilities(caps, "bounding", &out->capabilities.bounding);
   ReadCapabilities(caps, "effective", &out->capabilities.effective);

@@ -72,6 +72,10 @@ HostOr<MountConfig> PlanMount(const MountSpec& m, const std::string& bundle,
                               std::vector<GoferTree>* trees) {
   MountConfig out;
   out.destination = Clean(m.destination);
+  if (out.destination == "/") {
+    return TextError("config.json: mounts: %s is the root itself; set root.path instead",
+                     m.destination.c_str());
+  }
   out.source = m.source;
   for (const std::string& option : m.options) ApplyOption(option, &out);
   if (m.type == "bind" || (out.flags & MS_BIND) != 0) {
@@ -144,7 +148,7 @@ bool ParseUser(std::string_view text, uint32_t* uid, uint32_t* gid) {
   size_t colon = text.find(':');
   auto number = [](std::string_view part, uint32_t* out) {
     auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), *out);
-    return error == std::errc() && end == part.data() + part.size();
+    return error == std::errc() && end == part.data() + part.size() && *out != UINT32_MAX;
   };
   if (!number(text.substr(0, colon), uid)) return false;
   return colon == std::string_view::npos || number(text.substr(colon + 1), gid);

@@ -46,6 +46,13 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"process":{}})", "ociVersion: must be given"},
         Bad{Minimal(R"("cwd":"/")"), "process.args: must name the program to run"},
         Bad{Minimal(R"("args":"x")"), "process.args: must be an array"},
+        // -1 to Linux is "leave it as it is", never a user.
+        Bad{Minimal(R"("args":["x"],"cwd":"/","user":{"uid":4294967295})"),
+            "process.user.uid: is no valid id"},
+        Bad{Minimal(R"("args":["x"],"cwd":"/","user":{"additionalGids":[1,4294967295]})"),
+            "process.user.additionalGids: hold an id that is none"},
+        Bad{Minimal(R"("args":["x"],"cwd":"/","oomScoreAdj":1001)"),
+            "process.oomScoreAdj: must be between -1000 and 1000"},
         Bad{Minimal(R"("args":["x",1])"), "process.args[1]: must be a string"},
         Bad{Minimal(R"("args":["x"],"cwd":"a")"), "process.cwd: must be an absolute path"},
         Bad{Minimal(R"("args":["x"],"cwd":"/","user":{"uid":-1})"),
@@ -144,6 +151,12 @@ TEST(PlanTest, UnknownMountTypeIsRefused) {
   EXPECT_FALSE(MakePlan(*spec, "id", "/").ok());
 }
 
+TEST(PlanTest, MountOverTheRootIsRefused) {
+  HostOr<Spec> spec =
+      ParseSpec(Minimal(kProcess, R"(,"mounts":[{"destination":"//.","type":"tmpfs"}])"));
+  EXPECT_FALSE(MakePlan(*spec, "id", "/").ok());
+}
+
 TEST(PlanTest, ParseUser) {
   uint32_t uid = 9, gid = 9;
   EXPECT_TRUE(ParseUser("1000:2", &uid, &gid));
@@ -151,6 +164,7 @@ TEST(PlanTest, ParseUser) {
   EXPECT_EQ(gid, 2u);
   EXPECT_FALSE(ParseUser("root", &uid, &gid));
   EXPECT_FALSE(ParseUser("1:", &uid, &gid));
+  EXPECT_FALSE(ParseUser("4294967295", &uid, &gid));
 }
 
 }  // namespace

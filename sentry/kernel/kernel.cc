@@ -120,6 +120,7 @@ ErrnoOr<Ref<ThreadGroup>> Kernel::CreateProcess(ProcessArgs args) {
   if (args.new_pid_namespace) ns = MakeRef<PidNamespace>(ns, task->creds_->user_ns);
   task->pid_ns_ = std::move(ns);
   group->state().listener = args.listener;
+  group->state().oom_score_adj = args.oom_score_adj;
   TRY(TaskBuilder::LinkFirst(*task, args.mortal_init));
   if (auto* terminal = dynamic_cast<TerminalFile*>(args.controlling_tty.get())) {
     Ref<Session> session = group->session();

@@ -55,6 +55,7 @@ struct ProcessArgs {
   bool new_pid_namespace = false;    // it becomes pid 1 of a new one
   // As init of its pid namespace it still dies of unhandled signals (runsc do), unlike Linux's.
   bool mortal_init = false;
+  int32_t oom_score_adj = 0;
 };
 
 // The sentry's kernel: the process tree and what all processes share. One a sandbox.

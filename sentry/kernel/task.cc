@@ -31,6 +31,10 @@ Tid Task::own_tid() const {
   return state_->ids[pid_ns_->depth()].load(std::memory_order_relaxed);
 }
 
+int64_t Task::StartNanos() const {
+  return static_cast<int64_t>(state().start_time.load(std::memory_order_relaxed));
+}
+
 std::string Task::name() {
   MutexLock l(mu_);
   return name_;

@@ -62,6 +62,7 @@ class Task : public RefCounted {
   // As the task itself sees it: gettid(2).
   Tid own_tid() const;
   std::string name();                    // comm, at most 15 bytes
+  int64_t StartNanos() const;            // when it began, CLOCK_BOOTTIME
   void SetName(std::string_view name);
 
   // --- What it uses. References change only on its own thread. ---

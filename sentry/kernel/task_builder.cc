@@ -106,6 +106,7 @@ Ref<ThreadGroup> TaskBuilder::MakeGroup(Task& parent, Parts& parts) {
   auto group = Ref<ThreadGroup>::Adopt(
       new ThreadGroup(from.kernel(), std::move(parts.handlers), from.container_id()));
   for (int i = 0; i < kLimitCount; ++i) group->SetLimit(i, from.GetLimit(i));
+  group->state().oom_score_adj = from.state().oom_score_adj.load();  // proc(5): fork inherits it
   return group;
 }
 
