@@ -23,6 +23,8 @@ class ControllingTty : public RefCounted {
  public:
   // The session leader exited or gave the terminal up: hang up.
   virtual void OnDisassociate() = 0;
+  // vhangup(2): the session loses the terminal, its leader is told, and open files of it are dead.
+  virtual void HangUp() = 0;
   virtual DeviceId device() = 0;
   // open(2) of /dev/tty by a member of the session: a new description of this terminal at `path`.
   virtual ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) = 0;

@@ -73,6 +73,11 @@ class File : public RefCounted, public Pollable {
   bool is_path_only() const { return path_only_; }
   bool nonblock() const;
 
+  // Until when (monotonic ns) a read that answered kWouldBlock waits, for a call that began at
+  // `began`; INT64_MAX: forever. At that time Read runs again with io.expired and does not answer
+  // kWouldBlock. For files with a time-out of their own: VTIME of termios(3).
+  virtual int64_t ReadDeadline(int64_t began) { return INT64_MAX; }
+
   // At the file offset, which advances. Streams override these; files with positions override the
   // *At forms and inherit these. Answers bytes moved; 0 is end of file. Files without positions
   // answer ESPIPE to the *At forms.

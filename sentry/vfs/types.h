@@ -76,6 +76,7 @@ struct IoContext {
   // way; sockets and ttys may need to know.
   bool nonblock = false;
   bool append = false;  // RWF_APPEND or O_APPEND: the write goes to the end
+  bool expired = false;  // the wait that File::ReadDeadline allowed is over: answer now
 };
 
 }  // namespace runsc

@@ -5,6 +5,9 @@
 
 #include "platform/base/errno.h"
 #include "sentry/kernel/task.h"
+#include "sentry/time/clock.h"
+#include "sentry/vfs/file.h"
+#include "sentry/vfs/types.h"
 #include "sentry/wait/wait.h"
 
 namespace runsc {
@@ -67,6 +70,22 @@ auto BlockOnFile(Task& t, File& file, EventMask mask, Op op, int64_t deadline = 
     -> decltype(op()) {
   if (file.nonblock()) return op();
   return BlockOn<PollScope>(t, file, mask, deadline, op);
+}
+
+// The wait loop for reads: the file may limit the wait by itself (File::ReadDeadline).
+template <typename Op>
+auto BlockOnRead(Task& t, File& file, EventMask mask, IoContext& io, Op op) -> decltype(op()) {
+  auto first = op();
+  if (first.ok() || first.error() != Errno::kWouldBlock || file.nonblock()) return first;
+  const int64_t began = MonotonicNanos();
+  PollScope scope(t, file, mask);
+  for (;;) {
+    auto result = op();
+    if (result.ok() || result.error() != Errno::kWouldBlock) return result;
+    Status slept = WaitOnce(t, file.ReadDeadline(began));
+    io.expired = !slept.ok() && slept.error() == Errno::kTimedout;
+    if (!io.expired) TRY(slept);
+  }
 }
 
 }  // namespace runsc

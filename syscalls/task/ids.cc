@@ -1,3 +1,4 @@
+#include <linux/capability.h>
 #include <linux/kcmp.h>
 
 #include <functional>
@@ -51,6 +52,15 @@ ErrnoOr<Tid> Getsid(Task& t, Tid pid) {
 }
 
 ErrnoOr<Tid> Setsid(Task& t) { return JobControl::SetSid(t); }
+
+ErrnoOr<void> Vhangup(Task& t) {
+  if (!t.creds().HasCap(CAP_SYS_TTY_CONFIG)) return Errno::kPerm;
+  Ref<Session> session = t.group().session();
+  Ref<ControllingTty> tty = session ? session->tty() : nullptr;
+  if (tty) tty->HangUp();
+  return Ok();
+}
+
 ErrnoOr<void> Setpgid(Task& t, Tid pid, Tid pgid) { return JobControl::SetPgid(t, pid, pgid); }
 
 ErrnoOr<Tid> SetTidAddress(Task& t, UserAddr addr) {

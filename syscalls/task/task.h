@@ -38,6 +38,7 @@ ErrnoOr<Tid> Getpgrp(Task& t);
 ErrnoOr<Tid> Getpgid(Task& t, Tid pid);
 ErrnoOr<Tid> Getsid(Task& t, Tid pid);
 ErrnoOr<Tid> Setsid(Task& t);
+ErrnoOr<void> Vhangup(Task& t);
 ErrnoOr<void> Setpgid(Task& t, Tid pid, Tid pgid);
 ErrnoOr<Tid> SetTidAddress(Task& t, UserAddr addr);
 ErrnoOr<void> Rseq(Task& t, UserAddr addr, uint32_t length, int32_t flags, uint32_t signature);

@@ -25,6 +25,7 @@ class HostTerminal final : public ControllingTty {
   TtyJobs& jobs() { return jobs_; }
 
   void OnDisassociate() override { jobs_.Forget(); }
+  void HangUp() override { jobs_.Hangup(); }  // whoever started the sandbox keeps its terminal
   void OnAssociate(Session& session) override { jobs_.Associate(session); }
   DeviceId device() override { return descriptor_->device(); }
   ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
@@ -137,7 +138,16 @@ class HostTerminalFile final : public HostFile, public TerminalFile {
   Ref<ControllingTty> terminal() override { return tty_; }
   ErrnoOr<size_t> Read(IoContext& io, UserOut& dst) override {
     if (io.task != nullptr) TRY(tty_->jobs().CheckBackground(*io.task, Signal(SIGTTIN)));
-    return HostFile::Read(io, dst);
+    ErrnoOr<size_t> n = HostFile::Read(io, dst);
+    if (n.ok() || n.error() != Errno::kWouldBlock) return n;
+    ReadRule rule = GetReadRule();
+    bool polls = rule.least == 0 && rule.time == 0;
+    return polls || io.expired ? ErrnoOr<size_t>(size_t{0}) : n;
+  }
+  // With VMIN the host times the bytes that follow the first.
+  int64_t ReadDeadline(int64_t began) override {
+    ReadRule rule = GetReadRule();
+    return rule.least == 0 && rule.time != 0 ? began + rule.time : INT64_MAX;
   }
   ErrnoOr<size_t> Write(IoContext& io, UserIn& src) override {
     if (io.task != nullptr && ToStop()) {
@@ -152,6 +162,19 @@ class HostTerminalFile final : public HostFile, public TerminalFile {
     abi::Termios2 settings{};
     constexpr uint32_t kTostop = 0400;
     return descriptor().Ioctl(abi::kTcgets2, &settings).ok() && (settings.lflag & kTostop) != 0;
+  }
+  struct ReadRule {
+    size_t least = 1;
+    int64_t time = 0;  // ns
+  };
+  // VMIN and VTIME; a line is at least one byte and takes any time.
+  ReadRule GetReadRule() {
+    abi::Termios2 settings{};
+    constexpr uint32_t kIcanon = 2;
+    constexpr int kVtime = 5, kVmin = 6;
+    if (!descriptor().Ioctl(abi::kTcgets2, &settings).ok()) return {};
+    if ((settings.lflag & kIcanon) != 0) return {};
+    return {settings.cc[kVmin], settings.cc[kVtime] * int64_t{100'000'000}};
   }
   ErrnoOr<int64_t> GetSettings(const IoctlRequest& request);
   ErrnoOr<int64_t> SetSettings(IoContext& io, const IoctlRequest& request);

@@ -1,6 +1,7 @@
 #include "sentry/fs/tty/devpts.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 
 #include <charconv>
@@ -139,6 +140,7 @@ ErrnoOr<Ref<File>> Devpts::OpenMaster(const OpContext& ctx, const Path& path, ui
 ErrnoOr<Ref<File>> Devpts::OpenSlave(const OpContext& ctx, const Path& path, uint32_t flags,
                                      const Ref<Terminal>& terminal) {
   if (terminal->hung_up() || terminal->locked()) return Errno::kIo;
+  if (terminal->exclusive() && !ctx.creds.HasCap(CAP_SYS_ADMIN)) return Errno::kBusy;
   Ref<Inode> inode;
   {
     MutexLock l(mu_);

@@ -223,23 +223,38 @@ size_t LineDiscipline::available() const {
   return lines_.empty() ? 0 : lines_.front().length;
 }
 
-ErrnoOr<size_t> LineDiscipline::Read(UserOut& dst) {
-  if (canonical()) {
-    if (lines_.empty()) return Errno::kWouldBlock;
-    Line& line = lines_.front();
-    size_t n = std::min(line.length, dst.remaining());
-    if (n > 0) n = TRY(dst.Write(ready_.data(), n));
-    ready_.erase(0, n);
-    line.length -= n;
-    if (line.length == 0) lines_.pop_front();
-    return n;
+ErrnoOr<size_t> LineDiscipline::ReadLine(UserOut& dst) {
+  if (lines_.empty()) return Errno::kWouldBlock;
+  Line& line = lines_.front();
+  size_t n = std::min(line.length, dst.remaining());
+  if (n > 0) n = TRY(dst.Write(ready_.data(), n));
+  ready_.erase(0, n);
+  line.length -= n;
+  if (line.length == 0) lines_.pop_front();
+  return n;
+}
+
+ErrnoOr<size_t> LineDiscipline::Read(UserOut& dst, bool nonblock, bool expired) {
+  if (canonical()) return ReadLine(dst);
+  if (dst.remaining() == 0) return size_t{0};
+  size_t least = std::max<size_t>(termios_.cc[VMIN], 1);
+  bool enough = ready_.size() >= std::min(least, dst.remaining());
+  if (!enough && ready_.empty()) {
+    bool polls = termios_.cc[VMIN] == 0 && termios_.cc[VTIME] == 0;
+    return polls || expired ? ErrnoOr<size_t>(size_t{0}) : Errno::kWouldBlock;
   }
-  size_t least = termios_.cc[VTIME] != 0 && termios_.cc[VMIN] != 0 ? 1 : termios_.cc[VMIN];
-  if (ready_.size() < std::min(least, dst.remaining())) return Errno::kWouldBlock;
-  if (ready_.empty()) return size_t{0};
+  if (!enough && !nonblock && !expired) return Errno::kWouldBlock;
   size_t n = TRY(dst.Write(ready_.data(), ready_.size()));
   ready_.erase(0, n);
   return n;
+}
+
+int64_t LineDiscipline::ReadDeadline(int64_t began, int64_t last) const {
+  constexpr int64_t kTenth = 100'000'000;
+  int64_t time = termios_.cc[VTIME] * kTenth;
+  if (canonical() || time == 0) return INT64_MAX;
+  if (termios_.cc[VMIN] == 0) return began + time;
+  return ready_.empty() ? INT64_MAX : std::max(began, last) + time;
 }
 
 void LineDiscipline::Cook(char c, std::string* out) {

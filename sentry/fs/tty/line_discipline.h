@@ -28,8 +28,12 @@ class LineDiscipline {
   // Takes bytes typed at the keyboard; answers how many (fewer when the input is full). Echo to
   // display is appended to `echo`, signals to raise to `signals`.
   size_t Type(std::string_view bytes, std::string* echo, std::vector<int>* signals);
-  // What a program reads: a line, or by VMIN. kWouldBlock if there is nothing yet.
-  ErrnoOr<size_t> Read(UserOut& dst);
+  // What a program reads: a line, or by VMIN and VTIME. kWouldBlock if it is to wait for more; with
+  // `expired` (VTIME is over) it never is, with `nonblock` only if there is nothing.
+  ErrnoOr<size_t> Read(UserOut& dst, bool nonblock, bool expired);
+  // Until when a read that began at `began` waits, if the last byte came at `last` (termios(3)):
+  // VTIME runs from the call if VMIN is 0, else from each byte. INT64_MAX: forever.
+  int64_t ReadDeadline(int64_t began, int64_t last) const;
   bool readable() const;
   size_t available() const;
   void FlushInput();
@@ -50,6 +54,7 @@ class LineDiscipline {
   bool TypeFlow(char c);
   bool TypeEdit(char c, std::string* echo);
   void TypeData(char c, std::string* echo);
+  ErrnoOr<size_t> ReadLine(UserOut& dst);
   void EndLine(char c, bool keep);
   void EraseOne(std::string* echo);
   void EraseWord(std::string* echo);

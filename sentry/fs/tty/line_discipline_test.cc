@@ -21,7 +21,7 @@ Typed Type(LineDiscipline& d, std::string_view bytes) {
 ErrnoOr<std::string> Read(LineDiscipline& d, size_t size = 100) {
   std::string buffer(size, '\0');
   UserOut out(buffer.data(), size);
-  size_t n = TRY(d.Read(out));
+  size_t n = TRY(d.Read(out, false, false));
   return buffer.substr(0, n);
 }
 

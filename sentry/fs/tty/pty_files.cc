@@ -2,6 +2,8 @@
 
 #include <asm/ioctls.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/tty.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -51,6 +53,13 @@ ErrnoOr<int64_t> Done(Status s) {
   return int64_t{0};
 }
 
+// TIOCSIG: only what the keyboard could raise.
+Status RaiseInForeground(Terminal& terminal, uint64_t signal) {
+  if (signal != SIGINT && signal != SIGQUIT && signal != SIGTSTP) return Errno::kInval;
+  terminal.jobs().SignalForeground(Signal(static_cast<int>(signal)));
+  return Ok();
+}
+
 }  // namespace
 
 ErrnoOr<int64_t> TerminalIoctl(Terminal& terminal, IoContext& io, const IoctlRequest& request,
@@ -71,6 +80,13 @@ ErrnoOr<int64_t> TerminalIoctl(Terminal& terminal, IoContext& io, const IoctlReq
       return int64_t{0};
     case TCFLSH: return Done(terminal.Flush(static_cast<int>(request.arg)));
     case TCXONC: return Done(terminal.Flow(static_cast<int>(request.arg)));
+    case TIOCGETD: return Done(request.mem.Put(arg, int32_t{N_TTY}));
+    case TIOCSETD:
+      return TRY(request.mem.Get<int32_t>(arg)) == N_TTY ? ErrnoOr<int64_t>(0) : Errno::kInval;
+    case TIOCEXCL: terminal.SetExclusive(true); return int64_t{0};
+    case TIOCNXCL: terminal.SetExclusive(false); return int64_t{0};
+    case TIOCGEXCL: return Done(request.mem.Put(arg, int32_t{terminal.exclusive()}));
+    case TIOCGDEV: return Done(request.mem.Put(arg, static_cast<uint32_t>(EncodeDevice(terminal.device()))));
     case TCSBRK:
     case TCSBRKP: return int64_t{0};  // a pty has no line to break, and output drains at once
     default: return Errno::kNotty;
@@ -115,6 +131,8 @@ ErrnoOr<int64_t> PtyMaster::Ioctl(IoContext& io, const IoctlRequest& request) {
     case TIOCPKT:
       terminal_->SetPacketMode(TRY(request.mem.Get<int32_t>(arg)) != 0);
       return int64_t{0};
+    case TIOCGPKT: return Done(request.mem.Put(arg, int32_t{terminal_->packet_mode()}));
+    case TIOCSIG: return Done(RaiseInForeground(*terminal_, request.arg));
     case FIONREAD:
       return Done(request.mem.Put(arg, static_cast<int32_t>(terminal_->OutputPending())));
     default: break;
@@ -133,26 +151,40 @@ void PtyMaster::AddWaiter(Waiter* w, EventMask mask, bool exclusive) {
 void PtyMaster::RemoveWaiter(Waiter* w) { terminal_->master_queue().Remove(w); }
 
 PtySlave::PtySlave(Path path, uint32_t flags, Ref<const Credentials> creds, Ref<Terminal> terminal)
-    : File(std::move(path), flags, std::move(creds)), terminal_(std::move(terminal)) {
+    : File(std::move(path), flags, std::move(creds)),
+      terminal_(std::move(terminal)),
+      opened_at_(terminal_->hangups()) {
   terminal_->SlaveOpened();
 }
 
 PtySlave::~PtySlave() { terminal_->SlaveClosed(); }
 
 ErrnoOr<size_t> PtySlave::Read(IoContext& io, UserOut& dst) {
+  if (hung_up()) return size_t{0};
   if (io.task != nullptr) TRY(terminal_->jobs().CheckBackground(*io.task, Signal(SIGTTIN)));
-  return terminal_->SlaveRead(dst);
+  return terminal_->SlaveRead(dst, io.nonblock, io.expired);
 }
 
 ErrnoOr<size_t> PtySlave::Write(IoContext& io, UserIn& src) {
+  if (hung_up()) return Errno::kIo;
   if (io.task != nullptr && terminal_->SlaveWritesSignal()) {
     TRY(terminal_->jobs().CheckBackground(*io.task, Signal(SIGTTOU)));
   }
   return terminal_->SlaveWrite(src);
 }
 
+// TIOCSTI, as Linux has it with dev.tty.legacy_tiocsti: into one's own terminal, or by privilege.
+Status PtySlave::Inject(IoContext& io, const IoctlRequest& request) {
+  Ref<Session> session = io.task != nullptr ? io.task->group().session() : nullptr;
+  bool own = session && session->tty() == terminal_;
+  if (!own && !io.creds.HasCap(CAP_SYS_ADMIN)) return Errno::kPerm;
+  terminal_->Inject(TRY(request.mem.Get<char>(UserAddr(request.arg))));
+  return Ok();
+}
+
 ErrnoOr<int64_t> PtySlave::Ioctl(IoContext& io, const IoctlRequest& request) {
-  if (terminal_->hung_up()) return Errno::kIo;
+  if (hung_up()) return Errno::kIo;
+  if (request.command == TIOCSTI) return Done(Inject(io, request));
   if (request.command == FIONREAD) {
     return Done(request.mem.Put(UserAddr(request.arg),
                                 static_cast<int32_t>(terminal_->InputAvailable())));
@@ -167,7 +199,9 @@ ErrnoOr<int64_t> PtySlave::Ioctl(IoContext& io, const IoctlRequest& request) {
 }
 
 EventMask PtySlave::Poll(EventMask mask) {
-  return terminal_->PollSlave() & (mask | EPOLLERR | EPOLLHUP);
+  constexpr EventMask kDead =
+      EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLHUP | EPOLLERR;
+  return (hung_up() ? kDead : terminal_->PollSlave()) & (mask | EPOLLERR | EPOLLHUP);
 }
 void PtySlave::AddWaiter(Waiter* w, EventMask mask, bool exclusive) {
   terminal_->slave_queue().Add(w, mask, exclusive);

@@ -35,6 +35,7 @@ class PtySlave final : public File, public TerminalFile {
   ~PtySlave() override;
 
   Ref<ControllingTty> terminal() override { return terminal_; }
+  int64_t ReadDeadline(int64_t began) override { return terminal_->ReadDeadline(began); }
   ErrnoOr<size_t> Read(IoContext& io, UserOut& dst) override;
   ErrnoOr<size_t> Write(IoContext& io, UserIn& src) override;
   bool seekable() const override { return false; }
@@ -44,7 +45,11 @@ class PtySlave final : public File, public TerminalFile {
   void RemoveWaiter(Waiter* w) override;
 
  private:
+  bool hung_up() const { return terminal_->hung_up() || terminal_->hangups() != opened_at_; }
+  Status Inject(IoContext& io, const IoctlRequest& request);
+
   const Ref<Terminal> terminal_;
+  const uint32_t opened_at_;  // Terminal::hangups
 };
 
 // Commands that both sides serve alike: settings, window size, flushing. ENOTTY for others.

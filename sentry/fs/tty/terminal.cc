@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sentry/time/clock.h"
+
 namespace runsc {
 
 ErrnoOr<size_t> Terminal::MasterWrite(UserIn& src) {
@@ -21,6 +23,7 @@ ErrnoOr<size_t> Terminal::MasterWrite(UserIn& src) {
       failed = look.Read(chunk, sizeof(chunk));
       if (!failed.ok()) break;
       size_t n = discipline_.Type({chunk, *failed}, &output_, &signals);
+      last_typed_ = MonotonicNanos();
       src.Skip(n);
       total += n;
       if (n < *failed) break;
@@ -60,12 +63,29 @@ EventMask Terminal::PollMaster() {
   return ready;
 }
 
-ErrnoOr<size_t> Terminal::SlaveRead(UserOut& dst) {
+void Terminal::Inject(char c) {
+  std::vector<int> signals;
+  {
+    MutexLock l(mu_);
+    discipline_.Type({&c, 1}, &output_, &signals);
+    last_typed_ = MonotonicNanos();
+  }
+  for (int signal : signals) jobs_.SignalForeground(Signal(signal));
+  slave_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+}
+
+int64_t Terminal::ReadDeadline(int64_t began) {
+  MutexLock l(mu_);
+  return discipline_.ReadDeadline(began, last_typed_);
+}
+
+ErrnoOr<size_t> Terminal::SlaveRead(UserOut& dst, bool nonblock, bool expired) {
   ErrnoOr<size_t> n = Errno::kWouldBlock;
   {
     MutexLock l(mu_);
     if (master_closed_) return size_t{0};
-    n = discipline_.Read(dst);
+    n = discipline_.Read(dst, nonblock, expired);
   }
   if (n.ok()) master_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
   return n;
@@ -206,7 +226,18 @@ Status Terminal::Flow(int what) {
   return Ok();
 }
 
+bool Terminal::packet_mode() {
+  MutexLock l(mu_);
+  return packet_;
+}
+
 // The kernel has told the foreground process group.
 void Terminal::OnDisassociate() { jobs_.Forget(); }
+
+void Terminal::HangUp() {
+  jobs_.Hangup();
+  hangups_.fetch_add(1, std::memory_order_acq_rel);
+  slave_queue_.Notify(EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR);
+}
 
 }  // namespace runsc

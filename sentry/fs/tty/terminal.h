@@ -1,6 +1,7 @@
 #ifndef SENTRY_FS_TTY_TERMINAL_H_
 #define SENTRY_FS_TTY_TERMINAL_H_
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -31,7 +32,8 @@ class Terminal final : public ControllingTty {
   ErrnoOr<size_t> MasterRead(UserOut& dst);
   EventMask PollMaster();
   // The slave's side. The caller checked background rules.
-  ErrnoOr<size_t> SlaveRead(UserOut& dst);
+  ErrnoOr<size_t> SlaveRead(UserOut& dst, bool nonblock, bool expired);
+  int64_t ReadDeadline(int64_t began);
   ErrnoOr<size_t> SlaveWrite(UserIn& src);
   EventMask PollSlave();
 
@@ -42,6 +44,8 @@ class Terminal final : public ControllingTty {
   bool locked();
   void SetLocked(bool locked);
   bool hung_up();
+  // Slave files opened before a vhangup(2) are dead: each remembers the count it was opened at.
+  uint32_t hangups() const { return hangups_.load(std::memory_order_acquire); }
 
   abi::Termios2 termios();
   void SetTermios(const abi::Termios2& termios, bool flush_input);
@@ -55,9 +59,16 @@ class Terminal final : public ControllingTty {
   size_t OutputPending();
   bool SlaveWritesSignal();  // TOSTOP
   void SetPacketMode(bool on);
+  bool packet_mode();
+  // TIOCSTI: as if typed at the keyboard.
+  void Inject(char c);
+  // TIOCEXCL: opening is for the privileged only.
+  bool exclusive() const { return exclusive_.load(std::memory_order_relaxed); }
+  void SetExclusive(bool on) { exclusive_.store(on, std::memory_order_relaxed); }
 
   // ControllingTty.
   void OnDisassociate() override;
+  void HangUp() override;
   void OnAssociate(Session& session) override { jobs_.Associate(session); }
   ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
   DeviceId device() override { return {136, static_cast<uint32_t>(index_)}; }
@@ -67,10 +78,13 @@ class Terminal final : public ControllingTty {
   TtyJobs jobs_;
   WaitQueue master_queue_;
   WaitQueue slave_queue_;
+  std::atomic<bool> exclusive_{false};
+  std::atomic<uint32_t> hangups_{0};
 
   Mutex<LockRank::kTty> mu_;
   LineDiscipline discipline_ ABSL_GUARDED_BY(mu_);
   std::string output_ ABSL_GUARDED_BY(mu_);  // to be read by the master
+  int64_t last_typed_ ABSL_GUARDED_BY(mu_) = 0;  // monotonic ns
   abi::Winsize winsize_ ABSL_GUARDED_BY(mu_) = {};
   int slaves_ ABSL_GUARDED_BY(mu_) = 0;
   bool slave_was_open_ ABSL_GUARDED_BY(mu_) = false;

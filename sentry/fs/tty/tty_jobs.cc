@@ -124,7 +124,6 @@ void TtyJobs::Hangup() {
     Kernel& kernel = group->kernel();
     Ref<ThreadGroup> leader = kernel.FindProcess(*kernel.root_pid_namespace(), s->id());
     for (int signal : {SIGHUP, SIGCONT}) {
-      group->SendSignal(KernelSignalInfo(Signal(signal)));
       if (leader) leader->SendSignal(KernelSignalInfo(Signal(signal)));
     }
   }

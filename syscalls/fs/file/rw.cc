@@ -20,13 +20,6 @@ constexpr uint32_t kWriteFlags =
     RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | 0x20 /* RWF_NOAPPEND */;
 constexpr uint32_t kNoAppend = 0x20;
 
-// Runs `op` until it need not wait any more, unless the caller or the file will not wait.
-template <typename Op>
-auto Waiting(Task& t, File& file, EventMask mask, bool nowait, Op op) -> decltype(op()) {
-  if (nowait) return op();
-  return BlockOnFile(t, file, mask, op);
-}
-
 // Pipes, sockets and terminals take a write in several pieces; write(2) goes on until all is in.
 bool TakesPieces(File& file) {
   uint32_t type = file.inode().type();
@@ -72,9 +65,11 @@ ErrnoOr<size_t> DoRead(Task& t, File& file, UserOut& dst, int64_t offset, uint32
   IoContext io = t.io(file);
   bool nowait = (flags & RWF_NOWAIT) != 0;
   if (nowait) io.nonblock = true;
-  size_t n = TRY(Waiting(t, file, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP, nowait, [&] {
+  auto read = [&] {
     return offset < 0 ? file.Read(io, dst) : file.ReadAt(io, dst, static_cast<uint64_t>(offset));
-  }));
+  };
+  constexpr EventMask kEvents = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+  size_t n = TRY(nowait ? read() : BlockOnRead(t, file, kEvents, io, read));
   if (n != 0) vfs::NotifyRead(file);
   return n;
 }
@@ -91,8 +86,9 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
   Errno error = Errno::kOk;
   bool again = !regular && TakesPieces(file);
   do {
-    ErrnoOr<size_t> n = Waiting(t, file, EPOLLOUT | EPOLLWRNORM, nowait,
-                                [&] { return WriteOnce(file, io, src, offset); });
+    auto write = [&] { return WriteOnce(file, io, src, offset); };
+    ErrnoOr<size_t> n =
+        nowait ? write() : BlockOnFile(t, file, EPOLLOUT | EPOLLWRNORM, write);
     if (!n.ok()) {
       error = n.error();
       break;
