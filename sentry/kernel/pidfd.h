@@ -8,6 +8,14 @@
 
 namespace runsc {
 
+// An inode that stands for a process: the directory /proc/PID.
+class NamesProcess {
+ public:
+  virtual ~NamesProcess() = default;
+  // Null if it stands for a thread only.
+  virtual Ref<ThreadGroup> Process() = 0;
+};
+
 // A file that names a process (pidfd_open(2)): readable once the process has ended. `flags` may
 // have O_NONBLOCK.
 Ref<File> NewPidFd(ThreadGroup& group, uint32_t flags, Ref<const Credentials> creds);

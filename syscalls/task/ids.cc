@@ -6,6 +6,7 @@
 #include "platform/abi/task.h"
 #include "sentry/kernel/job_control.h"
 #include "sentry/kernel/namespaces.h"
+#include "sentry/kernel/process_access.h"
 #include "sentry/kernel/task_state.h"
 #include "syscalls/task/task.h"
 
@@ -79,6 +80,8 @@ ErrnoOr<int32_t> Kcmp(Task& t, Tid pid1, Tid pid2, int32_t type, uint64_t index1
   Ref<Task> a = t.kernel().FindTask(t.pid_ns(), pid1);
   Ref<Task> b = t.kernel().FindTask(t.pid_ns(), pid2);
   if (!a || !b) return Errno::kSrch;
+  TRY(CheckProcessAccess(t.creds(), &t, *a, AccessIds::kReal));
+  TRY(CheckProcessAccess(t.creds(), &t, *b, AccessIds::kReal));
   Ref<FdTable> fds_a = a->SharedFds(), fds_b = b->SharedFds();
   switch (type) {
     case KCMP_FILE: {
@@ -96,7 +99,7 @@ ErrnoOr<int32_t> Kcmp(Task& t, Tid pid1, Tid pid2, int32_t type, uint64_t index1
     case KCMP_SIGHAND:
       return Compare(&a->group().handlers(), &b->group().handlers());
     case KCMP_IO:
-    case KCMP_SYSVSEM:
+    case KCMP_SYSVSEM: return 0;  // no task has an I/O context or a list of semaphores to undo
     case KCMP_EPOLL_TFD:
       return t.Unimplemented("kcmp of this type", Errno::kOpnotsupp);
     default:

@@ -1,11 +1,11 @@
 #include "sentry/kernel/pidfd.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/resource.h>
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespaces.h"
+#include "sentry/kernel/process_access.h"
 #include "syscalls/signal/permission.h"
 #include "syscalls/task/task.h"
 
@@ -18,19 +18,15 @@ ErrnoOr<Ref<ThreadGroup>> GetProcess(Task& t, FdNum fd) {
   return g;
 }
 
-// ptrace(2)'s PTRACE_MODE_ATTACH_REALCREDS check.
-Status CheckMayAttach(Task& t, Task& target) {
-  if (&target.group() == &t.group()) return Ok();
-  const Credentials& c = t.creds();
-  Ref<const Credentials> o = target.SharedCreds();
-  bool same = c.ruid == o->ruid && c.ruid == o->euid && c.ruid == o->suid && c.rgid == o->rgid &&
-              c.rgid == o->egid && c.rgid == o->sgid;
-  bool cap = c.HasCapIn(CAP_SYS_PTRACE, o->user_ns.get());
-  if (!same && !cap) return Errno::kPerm;
-  Ref<MemoryManager> mm = target.SharedMm();
-  if (mm && mm->dumpable() != 1 && !cap) return Errno::kPerm;
-  if ((o->permitted.bits & ~c.permitted.bits) != 0 && !cap) return Errno::kPerm;
-  return Ok();
+// pidfd_send_signal(2) takes a directory /proc/PID too, as before there were pidfds.
+ErrnoOr<Ref<ThreadGroup>> GetSignalTarget(Task& t, FdNum fd) {
+  Ref<File> file = TRY(t.fds().GetIo(fd));
+  Ref<ThreadGroup> g = ProcessOfPidFd(*file);
+  if (g) return g;
+  auto* named = dynamic_cast<NamesProcess*>(&file->inode());
+  if (named != nullptr) g = named->Process();
+  if (!g) return Errno::kBadf;
+  return g;
 }
 
 }  // namespace
@@ -45,7 +41,7 @@ ErrnoOr<FdNum> PidfdOpen(Task& t, Tid pid, uint32_t flags) {
 
 ErrnoOr<void> PidfdSendSignal(Task& t, FdNum fd, Signal sig, UserAddr info_addr, uint32_t flags) {
   if (flags != 0) return Errno::kInval;
-  Ref<ThreadGroup> g = TRY(GetProcess(t, fd));
+  Ref<ThreadGroup> g = TRY(GetSignalTarget(t, fd));
   if (sig.value < 0 || sig.value > 64) return Errno::kInval;
   if (g->PidIn(t.pid_ns()) == 0) return Errno::kInval;
   if (!g->leader()) return Errno::kSrch;  // reaped
@@ -67,10 +63,12 @@ ErrnoOr<FdNum> PidfdGetfd(Task& t, FdNum pidfd, FdNum fd, uint32_t flags) {
   Ref<ThreadGroup> g = TRY(GetProcess(t, pidfd));
   Ref<Task> leader = g->leader();
   if (!leader || g->HasExited()) return Errno::kSrch;
-  TRY(CheckMayAttach(t, *leader));
+  TRY(CheckProcessAccess(t.creds(), &t, *leader, AccessIds::kReal));
   Ref<FdTable> fds = leader->SharedFds();
   if (!fds) return Errno::kSrch;
   Ref<File> file = TRY(fds->Get(fd));
+  // Again: the process may have become another program since.
+  TRY(CheckProcessAccess(t.creds(), &t, *leader, AccessIds::kReal));
   return t.fds().Install(std::move(file), true, t.Limit(RLIMIT_NOFILE));
 }
 

@@ -62,7 +62,6 @@ size_t CpuCount(Task& t) {
 }  // namespace
 
 ErrnoOr<Ref<Task>> FindSchedTarget(Task& t, Tid pid) {
-  if (pid < 0) return Errno::kInval;
   if (pid == 0) return Ref<Task>(&t);
   Ref<Task> target = t.kernel().FindTask(t.pid_ns(), pid);
   if (!target) return Errno::kSrch;
@@ -114,7 +113,7 @@ ErrnoOr<int32_t> SchedGetaffinity(Task& t, Tid pid, uint32_t length, UserAddr ma
 }
 
 ErrnoOr<void> SchedSetparam(Task& t, Tid pid, UserAddr param) {
-  if (param.IsNull()) return Errno::kInval;
+  if (param.IsNull() || pid < 0) return Errno::kInval;
   auto p = TRY(t.mem().Get<abi::SchedParam>(param));
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   SchedState& s = target->state().sched;
@@ -122,13 +121,13 @@ ErrnoOr<void> SchedSetparam(Task& t, Tid pid, UserAddr param) {
 }
 
 ErrnoOr<void> SchedGetparam(Task& t, Tid pid, UserAddr param) {
-  if (param.IsNull()) return Errno::kInval;
+  if (param.IsNull() || pid < 0) return Errno::kInval;
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   return t.mem().Put(param, abi::SchedParam{target->state().sched.priority});
 }
 
 ErrnoOr<void> SchedSetscheduler(Task& t, Tid pid, int32_t policy, UserAddr param) {
-  if (param.IsNull() || policy < 0) return Errno::kInval;
+  if (param.IsNull() || policy < 0 || pid < 0) return Errno::kInval;
   auto p = TRY(t.mem().Get<abi::SchedParam>(param));
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   bool reset = (policy & SCHED_RESET_ON_FORK) != 0;
@@ -136,6 +135,7 @@ ErrnoOr<void> SchedSetscheduler(Task& t, Tid pid, int32_t policy, UserAddr param
 }
 
 ErrnoOr<int32_t> SchedGetscheduler(Task& t, Tid pid) {
+  if (pid < 0) return Errno::kInval;
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   SchedState& s = target->state().sched;
   return s.policy | (s.reset_on_fork ? SCHED_RESET_ON_FORK : 0);
@@ -152,6 +152,7 @@ ErrnoOr<int32_t> SchedGetPriorityMin(Task& t, int32_t policy) {
 }
 
 ErrnoOr<void> SchedRrGetInterval(Task& t, Tid pid, UserAddr interval) {
+  if (pid < 0) return Errno::kInval;
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   int32_t policy = target->state().sched.policy;
   int64_t nanos = policy == SCHED_RR ? 100000000 : policy == SCHED_FIFO ? 0 : 3000000;
@@ -188,7 +189,7 @@ ErrnoOr<void> SchedSetattr(Task& t, Tid pid, UserAddr addr, uint32_t flags) {
 }
 
 ErrnoOr<void> SchedGetattr(Task& t, Tid pid, UserAddr addr, uint32_t size, uint32_t flags) {
-  if (addr.IsNull() || size < 48 || size > kPageSize || flags != 0) return Errno::kInval;
+  if (addr.IsNull() || pid < 0 || size < 48 || size > kPageSize || flags != 0) return Errno::kInval;
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   SchedState& s = target->state().sched;
   abi::SchedAttr a{};

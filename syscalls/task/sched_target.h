@@ -5,7 +5,8 @@
 
 namespace runsc {
 
-// The task that a scheduling call names; 0 is the caller. EINVAL, ESRCH.
+// The task that a scheduling call names; 0 is the caller. ESRCH; calls that refuse negative
+// ids with EINVAL do so themselves.
 ErrnoOr<Ref<Task>> FindSchedTarget(Task& t, Tid pid);
 // EPERM unless the caller owns the target or has CAP_SYS_NICE.
 Status CheckMaySchedule(Task& t, Task& target);

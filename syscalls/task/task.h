@@ -97,6 +97,12 @@ ErrnoOr<void> SetpriorityCall(Task& t, int32_t which, int32_t who, int32_t prior
 ErrnoOr<int32_t> IoprioGet(Task& t, int32_t which, int32_t who);
 ErrnoOr<void> IoprioSet(Task& t, int32_t which, int32_t who, int32_t priority);
 
+// process_vm.cc: other processes' memory.
+ErrnoOr<size_t> ProcessVmReadv(Task& t, Tid pid, UserAddr local, uint64_t local_count,
+                               UserAddr remote, uint64_t remote_count, uint64_t flags);
+ErrnoOr<size_t> ProcessVmWritev(Task& t, Tid pid, UserAddr local, uint64_t local_count,
+                                UserAddr remote, uint64_t remote_count, uint64_t flags);
+
 // pidfd.cc: pidfd_open(2) and relatives.
 ErrnoOr<FdNum> PidfdOpen(Task& t, Tid pid, uint32_t flags);
 ErrnoOr<void> PidfdSendSignal(Task& t, FdNum fd, Signal sig, UserAddr info, uint32_t flags);

@@ -192,6 +192,18 @@ TEST(KcmpTest, FilesAndMemory) {
   EXPECT_THAT(Raw(SYS_kcmp, me, me, KCMP_FILE, a.get(), 9999), SyscallFailsWithErrno(EBADF));
   EXPECT_THAT(Raw(SYS_kcmp, me, 0x3fffffff, KCMP_VM, 0, 0), SyscallFailsWithErrno(ESRCH));
   EXPECT_THAT(Raw(SYS_kcmp, me, me, 99, 0, 0), SyscallFailsWithErrno(EINVAL));
+  EXPECT_THAT(Raw(SYS_kcmp, me, me, KCMP_IO, 0, 0), SyscallSucceedsWithValue(0));
+  EXPECT_THAT(Raw(SYS_kcmp, me, me, KCMP_SYSVSEM, 0, 0), SyscallSucceedsWithValue(0));
+}
+
+TEST(KcmpTest, NeedsPermissionOverBoth) {
+  pid_t root = getpid();
+  EXPECT_CHILD_OK([root] {
+    CHECK_OR_DIE(setresgid(1234, 1234, 1234) == 0 && setresuid(1234, 1234, 1234) == 0);
+    CHECK_OR_DIE(Raw(SYS_kcmp, getpid(), root, KCMP_VM, 0, 0) == -1 && errno == EPERM);
+    CHECK_OR_DIE(Raw(SYS_kcmp, root, getpid(), KCMP_VM, 0, 0) == -1 && errno == EPERM);
+    return 0;
+  });
 }
 
 TEST(Fchmodat2Test, EmptyPathAndErrors) {

@@ -77,6 +77,14 @@ TEST(SchedTest, Affinity) {
     CPU_ZERO(&one);
     CHECK_OR_DIE(sched_setaffinity(0, sizeof one, &one) == -1 && errno == EINVAL);
     CHECK_OR_DIE(sched_getaffinity(0x3fffffff, sizeof got, &got) == -1 && errno == ESRCH);
+    CHECK_OR_DIE(sched_getaffinity(-1, sizeof got, &got) == -1 && errno == ESRCH);
+    CHECK_OR_DIE(sched_getscheduler(-1) == -1 && errno == EINVAL);
+    timespec interval;
+    CHECK_OR_DIE(sched_rr_get_interval(-1, &interval) == -1 && errno == EINVAL);
+    sched_param param = {};
+    CHECK_OR_DIE(sched_getparam(-1, &param) == -1 && errno == EINVAL);
+    CHECK_OR_DIE(sched_setparam(-1, &param) == -1 && errno == EINVAL);
+    CHECK_OR_DIE(sched_setscheduler(-1, SCHED_OTHER, &param) == -1 && errno == EINVAL);
     CHECK_OR_DIE(Raw(SYS_sched_getaffinity, 0, 1, &got) == -1 && errno == EINVAL);
     return 0;
   });

@@ -5,6 +5,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include <string>
+
 #include "test/util/test_util.h"
 
 namespace {
@@ -170,6 +172,21 @@ TEST(PidfdTest, Errors) {
   EXPECT_THAT(Raw(SYS_pidfd_send_signal, null.get(), 0, nullptr, 0), SyscallFailsWithErrno(EBADF));
   siginfo_t info;
   EXPECT_THAT(waitid(kPidfd, null.get(), &info, WEXITED), SyscallFailsWithErrno(EBADF));
+}
+
+// As it was before there were pidfds: a directory of /proc names a process too.
+TEST(PidfdTest, ProcDirectoryIsATarget) {
+  Fd self(open("/proc/self", O_RDONLY | O_DIRECTORY));
+  EXPECT_THAT(Raw(SYS_pidfd_send_signal, self.get(), 0, nullptr, 0), SyscallSucceeds());
+  pid_t child = StartChild(PauseForever);
+  Fd other(open(("/proc/" + std::to_string(child)).c_str(), O_RDONLY | O_DIRECTORY));
+  EXPECT_THAT(Raw(SYS_pidfd_send_signal, other.get(), SIGTERM, nullptr, 0), SyscallSucceeds());
+  EXPECT_EQ(WaitFor(child), SIGTERM);
+  EXPECT_THAT(Raw(SYS_pidfd_send_signal, other.get(), 0, nullptr, 0), SyscallFailsWithErrno(ESRCH));
+  Fd thread(open("/proc/thread-self", O_RDONLY | O_DIRECTORY));
+  EXPECT_THAT(Raw(SYS_pidfd_send_signal, thread.get(), 0, nullptr, 0), SyscallFailsWithErrno(EBADF));
+  Fd proc(open("/proc", O_RDONLY | O_DIRECTORY));
+  EXPECT_THAT(Raw(SYS_pidfd_send_signal, proc.get(), 0, nullptr, 0), SyscallFailsWithErrno(EBADF));
 }
 
 TEST(PidfdTest, Getfd) {

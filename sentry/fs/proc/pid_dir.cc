@@ -7,6 +7,8 @@
 #include "platform/base/strings.h"
 #include "sentry/fs/proc/proc_fs.h"
 #include "sentry/kernel/group_state.h"
+#include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/process_access.h"
 #include "sentry/kernel/task_state.h"
 #include "sentry/vfs/dentry.h"
 #include "sentry/vfs/mount.h"
@@ -15,18 +17,8 @@
 namespace runsc {
 
 Status CheckTaskAccess(const OpContext& ctx, Task& task) {
-  if (ctx.task != nullptr && &ctx.task->group() == &task.group()) return Ok();
-  Ref<const Credentials> theirs = task.SharedCreds();
-  if (!theirs) return Errno::kSrch;
-  const Credentials& mine = ctx.creds;
-  bool same = mine.fsuid == theirs->ruid && mine.fsuid == theirs->euid &&
-              mine.fsuid == theirs->suid && mine.fsgid == theirs->rgid &&
-              mine.fsgid == theirs->egid && mine.fsgid == theirs->sgid;
-  bool capable = mine.HasCapIn(CAP_SYS_PTRACE, theirs->user_ns.get());
-  if (!same && !capable) return Errno::kAcces;
-  Ref<MemoryManager> mm = task.SharedMm();
-  if (mm && mm->dumpable() != 1 && !capable) return Errno::kAcces;
-  return Ok();
+  Status s = CheckProcessAccess(ctx.creds, ctx.task, task, AccessIds::kFs);
+  return !s.ok() && s.error() == Errno::kPerm ? Status(Errno::kAcces) : s;
 }
 
 Attr OwnedBy(Task& task, Attr attr) {
@@ -54,7 +46,10 @@ class TaskText final : public TextInode {
   ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
   ErrnoOr<std::string> Text(const OpContext& ctx) override {
     if (guarded_) TRY(CheckTaskAccess(ctx, *task_));
-    return function_(ctx, proc_, *task_);
+    ErrnoOr<std::string> text = function_(ctx, proc_, *task_);
+    // Again: the text may be of a program that the task has become since.
+    if (guarded_) TRY(CheckTaskAccess(ctx, *task_));
+    return text;
   }
 
  private:
@@ -376,7 +371,7 @@ class ThreadsDir final : public SyntheticDir {
 };
 
 // /proc/PID and /proc/PID/task/TID: entries are made when looked up.
-class TaskDir final : public SyntheticDir {
+class TaskDir final : public SyntheticDir, public NamesProcess {
  public:
   TaskDir(Ref<ProcFs> fs, Ref<Task> task, bool thread)
       : SyntheticDir(fs, S_IFDIR | 0555, 0, 0,
@@ -386,6 +381,9 @@ class TaskDir final : public SyntheticDir {
         thread_(thread) {}
 
   ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(SyntheticDir::GetAttr())); }
+  Ref<ThreadGroup> Process() override {
+    return thread_ ? Ref<ThreadGroup>() : Ref<ThreadGroup>(&task_->group());
+  }
 
   ErrnoOr<Ref<Inode>> Lookup(std::string_view name) override {
     if (!Alive()) return Errno::kNoent;

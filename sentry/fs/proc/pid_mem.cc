@@ -62,9 +62,11 @@ class MemInode final : public SyntheticInode {
   ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(SyntheticInode::GetAttr())); }
   ErrnoOr<Ref<File>> Open(const OpContext& ctx, const Path& path,
                           const OpenRequest& request) override {
+    // Taken before the check: what exec puts in its place comes with credentials of its own.
+    Ref<MemoryManager> mm = task_->SharedMm();
     TRY(CheckTaskAccess(ctx, *task_));
     return Ref<File>(MakeRef<MemFile>(path, request.flags, Ref<const Credentials>(&ctx.creds),
-                                      task_->SharedMm()));
+                                      std::move(mm)));
   }
 
  private:
