@@ -8,8 +8,10 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "test/util/test_util.h"
 
@@ -178,6 +180,24 @@ TEST_F(EpollTest, MaxeventsAndRotation) {
   uint64_t first = events_[0].data.u64;
   ASSERT_EQ(epoll_wait(ep_.get(), events_, 1, 0), 1);
   EXPECT_NE(events_[0].data.u64, first);
+}
+
+// More than a page of events, and a descriptor that becomes ready again meanwhile is told once.
+TEST_F(EpollTest, ManyAtOnce) {
+  constexpr int kMany = 1500;
+  rlimit limit;
+  ASSERT_THAT(getrlimit(RLIMIT_NOFILE, &limit), SyscallSucceeds());
+  rlimit enough = {std::max<rlim_t>(limit.rlim_cur, kMany + 100), limit.rlim_max};
+  ASSERT_THAT(setrlimit(RLIMIT_NOFILE, &enough), SyscallSucceeds());
+  std::vector<Fd> fds;
+  for (int i = 0; i < kMany; ++i) {
+    fds.emplace_back(eventfd(1, EFD_NONBLOCK));
+    epoll_event e = {EPOLLIN, {.u64 = static_cast<uint64_t>(i)}};
+    ASSERT_THAT(epoll_ctl(ep_.get(), EPOLL_CTL_ADD, fds.back().get(), &e), SyscallSucceeds());
+  }
+  std::vector<epoll_event> events(2 * kMany);
+  EXPECT_THAT(epoll_wait(ep_.get(), events.data(), 2 * kMany, 0), SyscallSucceedsWithValue(kMany));
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 TEST_F(EpollTest, WaitIsWokenByAThread) {

@@ -173,11 +173,19 @@ Epoll::Entry* Epoll::FirstReady() {
   return ready_head_;
 }
 
+Epoll::Entry* Epoll::LastReady() {
+  MutexLock l(ready_mu_);
+  return ready_tail_;
+}
+
 void Epoll::HarvestLocked(size_t max, std::vector<EpollReport>* out) {
   std::vector<Entry*> level;
-  while (out->size() < max) {
+  // What becomes ready meanwhile is the next call's: an entry is reported once a call.
+  Entry* const last = LastReady();
+  bool more = last != nullptr;
+  while (more && out->size() < max) {
     Entry* entry = FirstReady();
-    if (entry == nullptr) break;
+    more = entry != last;
     Unready(*entry);
     uint32_t events = PollEntry(*entry);
     if (events == 0) continue;

@@ -59,6 +59,7 @@ class Epoll final : public File, public FileReleaseHook {
   void Disarm(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Unready(Entry& entry);
   Entry* FirstReady();
+  Entry* LastReady();
   // Ready events of the entry now; 0 if none.
   uint32_t PollEntry(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void HarvestLocked(size_t max, std::vector<EpollReport>* out)

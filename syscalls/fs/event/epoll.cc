@@ -1,8 +1,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 
-#include <algorithm>
-
 #include "sentry/fs/epoll/epoll.h"
 #include "syscalls/dispatch/blocking.h"
 #include "syscalls/fs/event/event.h"
@@ -28,8 +26,9 @@ ErrnoOr<int32_t> DoEpollWait(Task& t, FdNum epfd, UserAddr events, int32_t max, 
   constexpr int32_t kMaxEvents = INT32_MAX / static_cast<int32_t>(sizeof(epoll_event));
   if (max <= 0 || max > kMaxEvents) return Errno::kInval;
   Ref<Epoll> epoll = TRY(GetEpoll(t, epfd));
-  size_t batch = std::min<size_t>(static_cast<size_t>(max), 1024);
-  auto harvest = [&]() -> ErrnoOr<std::vector<EpollReport>> { return epoll->Harvest(batch); };
+  auto harvest = [&]() -> ErrnoOr<std::vector<EpollReport>> {
+    return epoll->Harvest(static_cast<size_t>(max));
+  };
   ErrnoOr<std::vector<EpollReport>> ready =
       deadline == 0 ? harvest() : BlockOn<PollScope>(t, *epoll, EPOLLIN, deadline, harvest);
   if (!ready.ok()) {
