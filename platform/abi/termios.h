@@ -1,6 +1,7 @@
 #ifndef PLATFORM_ABI_TERMIOS_H_
 #define PLATFORM_ABI_TERMIOS_H_
 
+#include <cstddef>
 #include <cstdint>
 
 // Kernel layouts of terminals (include/uapi/asm-generic/termbits.h), which differ from glibc's.
@@ -24,6 +25,32 @@ struct Termios2 {
   uint32_t ispeed, ospeed;
 };
 
+// TCGETA, TCSETA...: System V's, the low halves of the flags and the first control characters.
+struct Termio {
+  uint16_t iflag, oflag, cflag, lflag;
+  uint8_t line;
+  uint8_t cc[8];
+};
+
+inline Termio ToTermio(const Termios2& t) {
+  Termio out{static_cast<uint16_t>(t.iflag), static_cast<uint16_t>(t.oflag),
+             static_cast<uint16_t>(t.cflag), static_cast<uint16_t>(t.lflag), t.line, {}};
+  for (size_t i = 0; i < sizeof(out.cc); ++i) out.cc[i] = t.cc[i];
+  return out;
+}
+
+// `old` with what a Termio can say taken from `t`.
+inline Termios2 WithTermio(Termios2 old, const Termio& t) {
+  constexpr uint32_t kHigh = 0xffff0000;
+  old.iflag = (old.iflag & kHigh) | t.iflag;
+  old.oflag = (old.oflag & kHigh) | t.oflag;
+  old.cflag = (old.cflag & kHigh) | t.cflag;
+  old.lflag = (old.lflag & kHigh) | t.lflag;
+  old.line = t.line;
+  for (size_t i = 0; i < sizeof(t.cc); ++i) old.cc[i] = t.cc[i];
+  return old;
+}
+
 struct Winsize {
   uint16_t row, col, xpixel, ypixel;
 };
@@ -41,7 +68,7 @@ inline constexpr uint32_t kTcsets2 = 0x402c542b;
 inline constexpr uint32_t kTcsetsw2 = 0x402c542c;
 inline constexpr uint32_t kTcsetsf2 = 0x402c542d;
 
-static_assert(sizeof(Termios) == 36 && sizeof(Termios2) == 44);
+static_assert(sizeof(Termio) == 18 && sizeof(Termios) == 36 && sizeof(Termios2) == 44);
 
 }  // namespace runsc::abi
 

@@ -165,6 +165,41 @@ TEST_F(TtyTest, TermiosRoundTrip) {
   EXPECT_EQ(Get().c_cc[VINTR], 7);
 }
 
+TEST_F(TtyTest, SystemVSettings) {
+  termio old;
+  ASSERT_THAT(ioctl(slave_.get(), TCGETA, &old), SyscallSucceeds());
+  termios t = Get();
+  EXPECT_EQ(old.c_lflag, t.c_lflag & 0xffff);
+  EXPECT_EQ(old.c_cc[VINTR], 3);
+  old.c_lflag &= ~ECHO;
+  old.c_cc[VINTR] = 7;
+  for (unsigned long command : {TCSETA, TCSETAW, TCSETAF}) {
+    EXPECT_THAT(ioctl(slave_.get(), command, &old), SyscallSucceeds());
+  }
+  EXPECT_EQ(Get().c_lflag, t.c_lflag & ~ECHO);
+  EXPECT_EQ(Get().c_cc[VINTR], 7);
+  EXPECT_EQ(Get().c_cc[VSUSP], t.c_cc[VSUSP]);  // beyond what the old form can say
+  Type("lost\n");
+  pollfd p = {slave_.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&p, 1, 1000), 1);
+  EXPECT_THAT(ioctl(slave_.get(), TCSETAF, &old), SyscallSucceeds());
+  Type("kept\n");
+  EXPECT_EQ(Read(slave_, 5), "kept\n");
+}
+
+TEST_F(TtyTest, LineDisciplineAndLocks) {
+  int discipline = -1;
+  ASSERT_THAT(ioctl(slave_.get(), TIOCGETD, &discipline), SyscallSucceeds());
+  EXPECT_EQ(discipline, 0);
+  EXPECT_THAT(ioctl(slave_.get(), TIOCSETD, &discipline), SyscallSucceeds());
+  discipline = 999;
+  EXPECT_THAT(ioctl(slave_.get(), TIOCSETD, &discipline), SyscallFailsWithErrno(EINVAL));
+  termios locked;
+  memset(&locked, 1, sizeof locked);
+  ASSERT_THAT(ioctl(slave_.get(), TIOCGLCKTRMIOS, &locked), SyscallSucceeds());
+  EXPECT_EQ(locked.c_lflag, 0u);
+}
+
 TEST_F(TtyTest, FlushDropsInput) {
   Type("gone\n");
   ASSERT_THAT(tcflush(slave_.get(), TCIFLUSH), SyscallSucceeds());

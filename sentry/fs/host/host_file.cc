@@ -210,6 +210,8 @@ ErrnoOr<int64_t> HostTerminalFile::GetSettings(const IoctlRequest& request) {
   UserAddr arg(request.arg);
   if (request.command == abi::kTcgets2) {
     TRY(request.mem.Put(arg, settings));
+  } else if (request.command == TCGETA) {
+    TRY(request.mem.Put(arg, abi::ToTermio(settings)));
   } else {
     abi::Termios narrow;
     __builtin_memcpy(&narrow, &settings, sizeof(narrow));
@@ -223,7 +225,11 @@ ErrnoOr<int64_t> HostTerminalFile::SetSettings(IoContext& io, const IoctlRequest
   UserAddr arg(request.arg);
   abi::Termios2 settings{};
   uint32_t command = request.command;
-  if (command == TCSETS || command == TCSETSW || command == TCSETSF) {
+  if (command == TCSETA || command == TCSETAW || command == TCSETAF) {
+    TRY(descriptor().Ioctl(abi::kTcgets2, &settings));
+    settings = abi::WithTermio(settings, TRY(request.mem.Get<abi::Termio>(arg)));
+    command = command - TCSETA + abi::kTcsets2;
+  } else if (command == TCSETS || command == TCSETSW || command == TCSETSF) {
     TRY(descriptor().Ioctl(abi::kTcgets2, &settings));
     abi::Termios narrow = TRY(request.mem.Get<abi::Termios>(arg));
     __builtin_memcpy(&settings, &narrow, sizeof(narrow));
@@ -257,8 +263,12 @@ ErrnoOr<int64_t> HostTerminalFile::WindowSize(const IoctlRequest& request) {
 
 ErrnoOr<int64_t> HostTerminalFile::Ioctl(IoContext& io, const IoctlRequest& request) {
   switch (request.command) {
+    case TCGETA:
     case TCGETS:
     case abi::kTcgets2: return GetSettings(request);
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
     case TCSETS:
     case TCSETSW:
     case TCSETSF:

@@ -28,7 +28,13 @@ ErrnoOr<int64_t> SetAttributes(Terminal& terminal, IoContext& io, const IoctlReq
     TRY(terminal.jobs().CheckBackground(*io.task, Signal(SIGTTOU)));
   }
   UserAddr arg(request.arg);
-  bool flush = request.command == TCSETSF || request.command == abi::kTcsetsf2;
+  bool flush = request.command == TCSETSF || request.command == TCSETAF ||
+               request.command == abi::kTcsetsf2;
+  if (request.command == TCSETA || request.command == TCSETAW || request.command == TCSETAF) {
+    abi::Termio old = TRY(request.mem.Get<abi::Termio>(arg));
+    terminal.SetTermios(abi::WithTermio(terminal.termios(), old), flush);
+    return int64_t{0};
+  }
   if (request.command == TCSETS || request.command == TCSETSW || request.command == TCSETSF) {
     abi::Termios narrow = TRY(request.mem.Get<abi::Termios>(arg));
     terminal.SetTermios(Widen(narrow, terminal.termios()), flush);
@@ -43,8 +49,13 @@ ErrnoOr<int64_t> GetAttributes(Terminal& terminal, const IoctlRequest& request) 
   abi::Termios narrow;
   std::memcpy(&narrow, &wide, sizeof(narrow));
   UserAddr arg(request.arg);
-  Status put = request.command == TCGETS ? request.mem.Put(arg, narrow) : request.mem.Put(arg, wide);
-  TRY(put);
+  if (request.command == TCGETA) {
+    TRY(request.mem.Put(arg, abi::ToTermio(wide)));
+  } else if (request.command == TCGETS) {
+    TRY(request.mem.Put(arg, narrow));
+  } else {
+    TRY(request.mem.Put(arg, wide));
+  }
   return int64_t{0};
 }
 
@@ -66,23 +77,29 @@ ErrnoOr<int64_t> TerminalIoctl(Terminal& terminal, IoContext& io, const IoctlReq
                                bool slave) {
   UserAddr arg(request.arg);
   switch (request.command) {
+    case TCGETA:
     case TCGETS:
     case abi::kTcgets2: return GetAttributes(terminal, request);
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
     case TCSETS:
     case TCSETSW:
     case TCSETSF:
     case abi::kTcsets2:
     case abi::kTcsetsw2:
     case abi::kTcsetsf2: return SetAttributes(terminal, io, request, slave);
+    case TIOCGLCKTRMIOS: return Done(request.mem.Put(arg, abi::Termios{}));  // nothing is locked
+    case TIOCGETD: return Done(request.mem.Put(arg, int32_t{N_TTY}));
+    case TIOCSETD:
+      if (TRY(request.mem.Get<int32_t>(arg)) != N_TTY) return Errno::kInval;
+      return int64_t{0};
     case TIOCGWINSZ: return Done(request.mem.Put(arg, terminal.winsize()));
     case TIOCSWINSZ:
       terminal.SetWinsize(TRY(request.mem.Get<abi::Winsize>(arg)));
       return int64_t{0};
     case TCFLSH: return Done(terminal.Flush(static_cast<int>(request.arg)));
     case TCXONC: return Done(terminal.Flow(static_cast<int>(request.arg)));
-    case TIOCGETD: return Done(request.mem.Put(arg, int32_t{N_TTY}));
-    case TIOCSETD:
-      return TRY(request.mem.Get<int32_t>(arg)) == N_TTY ? ErrnoOr<int64_t>(0) : Errno::kInval;
     case TIOCEXCL: terminal.SetExclusive(true); return int64_t{0};
     case TIOCNXCL: terminal.SetExclusive(false); return int64_t{0};
     case TIOCGEXCL: return Done(request.mem.Put(arg, int32_t{terminal.exclusive()}));
