@@ -93,6 +93,30 @@ LANGUAGES = [
     Case("busybox", "busybox sh -c 'for i in 1 2 3; do echo $i; done | busybox awk \"{s+=\\$1} END {print s}\"; busybox ls / >/dev/null && busybox sha256sum /bin/busybox | cut -c1-3'"),
 ]
 
+# Programs that ask the kernel for other things than those above.
+MORE = [
+    Case("cpython-self-tests", "for t in posix mmap tempfile glob pathlib pty openpty resource fileio; do "
+         "/usr/bin/python3 -m test -q test_$t >/dev/null 2>&1; echo $t $?; done", 240),
+    Case("stress-ng", "stress-ng --timeout 1 --verify --temp-path . --vm-rw 1 --kcmp 1 --pidfd 1 --pty 1 --clone 1 --fault 1 --mremap 1 "
+         "--sigq 1 --timer 1 --splice 1 --dentry 1 --fcntl 1 --lockofd 1 --memfd 1 >out 2>&1; echo $?; grep -c fail: out", 120),
+    Case("ruby", "ruby -e 'require \"socket\"; a, b = UNIXSocket.pair; t = Thread.new { b.write(\"hi\"); b.close }; puts a.read; t.join; "
+         "p fork { exit 3 }.then { |pid| Process.wait2(pid)[1].exitstatus }; trap(\"USR1\") { puts \"usr1\" }; Process.kill(\"USR1\", $$); "
+         "sleep 0.05; puts IO.popen(\"seq 3\").read; p (1..500).map { |i| Thread.new { i * 2 } }.sum(&:value)'", 90),
+    Case("php", "php -r '$p = pcntl_fork(); if (!$p) exit(4); pcntl_waitpid($p, $s); echo pcntl_wexitstatus($s), PHP_EOL; "
+         "$h = proc_open([\"sort\"], [[\"pipe\", \"r\"], [\"pipe\", \"w\"]], $q); fwrite($q[0], \"b\\na\\n\"); fclose($q[0]); "
+         "echo stream_get_contents($q[1]), proc_close($h), PHP_EOL; $f = fopen(\"l\", \"c\"); var_dump(flock($f, LOCK_EX));'"),
+    Case("sbcl", "sbcl --noinform --non-interactive --eval '(progn (print (loop for i below 100 sum i)) (dotimes (i 20) (make-array 1000000)) (gc :full t) "
+         "(print (mapcar (function sb-thread:join-thread) (loop for i below 4 collect (let ((i i)) (sb-thread:make-thread (lambda () (* i i))))))))'", 90),
+    Case("redis", "redis-server --port 0 --unixsocket $PWD/s --save '' >log 2>&1 & c='redis-cli -s s'; for i in $(seq 100); do $c ping 2>&1 | grep PONG && break; "
+         "sleep 0.05; done; $c set a 1; $c incrby a 41; redis-benchmark -s s -n 1000 -q -t set,get >/dev/null 2>&1; echo $?; $c bgsave; $c shutdown nosave; wait; echo $?", 90),
+    Case("zsh", "zsh -fc 'zmodload zsh/zpty; zpty p cat; zpty -w p hi; zpty -r p x; echo $x; zpty -d p; echo =(echo a) | wc -l; coproc cat; print -p y; read -p z; echo $z'"),
+    Case("expect", "expect -c 'spawn bash --norc; send \"echo \\$((6*7))\\r\"; expect 42; send \"exit 3\\r\"; expect eof; puts [lindex [wait] 3]' | tail -1"),
+    Case("screen", "export SCREENDIR=$PWD/d; mkdir -m 700 d; screen -dmS s bash; for i in $(seq 100); do screen -S s -X stuff 'echo hi > out\n' >/dev/null && break; "
+         "sleep 0.05; done; for i in $(seq 100); do [ -s out ] && break; sleep 0.05; done; cat out; screen -S s -X quit"),
+    Case("rsync-cpio", "mkdir -p s/a; seq 1000 > s/a/f; ln -s f s/a/l; ln s/a/f s/h; mkfifo s/p; rsync -aHAX s/ d/ && diff -r --no-dereference s/a d/a && stat -c '%F %h' d/h d/p; "
+         "echo x >> s/a/f; touch -d @5 s/a/f; rsync -aHi --delete s/ d/ | LC_ALL=C sort; mkdir x; (cd s; find . | LC_ALL=C sort | cpio -o -H newc 2>/dev/null) | (cd x; cpio -id 2>/dev/null); stat -c '%n %F %h' x/*"),
+]
+
 OVERLAY = [
     Case("overlay-read", LIST, 60, True),
     Case("overlay-write", f"echo more >> f; echo new > g; : > b/inner; dd if=/dev/zero of=big bs=1 count=1 seek=500000 conv=notrunc 2>/dev/null; {LIST}", 60, True),
@@ -110,4 +134,4 @@ OVERLAY = [
     Case("overlay-git-on-lower", "cp -r . /tmp/copy-of-lower; diff -r . /tmp/copy-of-lower; echo $?; rm -rf /tmp/copy-of-lower; tar c . | tar t | sort", 60, True),
 ]
 
-CASES = OVERLAY + SHELLS + CORE + LANGUAGES
+CASES = OVERLAY + SHELLS + CORE + LANGUAGES + MORE
