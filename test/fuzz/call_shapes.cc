@@ -208,6 +208,7 @@ const Shape kShapes[] = {
     {SYS_getcpu, {{kBuffer}, {kBuffer}}},
     {SYS_rseq, {{kBuffer}, {kSmall, 40}, {kNumber}, {kNumber}}},
     {SYS_process_vm_readv, {{kPid}, {kIoVector}, {kSmall, 4}, {kIoVector}, {kSmall, 4}, {kNone}}},
+    {SYS_process_vm_writev, {{kPid}, {kIoVector}, {kSmall, 4}, {kIoVector}, {kSmall, 4}, {kNone}}},
     {SYS_mq_open, {{kPath}, {kFlags, 0xfff}, {kFlags, 0x1ff}, {kBuffer}}, Result::kFd},
     {SYS_shmget, {{kSmall, 3}, {kLength}, {kFlags, 0xfff}}},
     {SYS_shmat, {{kSmall, 5}, {kRegion}, {kFlags, 0x7000}}},
@@ -323,6 +324,7 @@ const Shape kShapes[] = {
     {SYS_setdomainname, {{kBuffer}, {kSmall, 70}}},
     {SYS_pivot_root, {{kPath}, {kPath}}},
     {SYS_setns, {{kFd}, {kFlags, 0x7e020000}}},
+    {SYS_vhangup, {}},
 };
 const size_t kShapeCount = sizeof kShapes / sizeof *kShapes;
 
