@@ -10,8 +10,8 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/thread_group.h"
-#include "sentry/net/unix/queue.h"
-
+#include "sentry/net/unix/in_flight.h"
+#include "sentry/net/unix/unix_socket.h"
 
 namespace runsc {
 namespace {
@@ -102,9 +102,7 @@ Status WriteRights(Task& t, const std::vector<Ref<File>>& files, bool cloexec,
 
 Status WriteCreds(Task& t, const SocketCreds& creds, ControlWriter& writer, bool* truncated) {
   const UserNamespace& ns = *t.creds().user_ns;
-  Ref<ThreadGroup> sender = t.kernel().FindProcess(*t.kernel().root_pid_namespace(), creds.pid);
-  ucred out{sender ? sender->PidIn(t.pid_ns()) : 0, ns.MungedUid(creds.uid),
-            ns.MungedGid(creds.gid)};
+  ucred out{SeenPid(t, creds.pid), ns.MungedUid(creds.uid), ns.MungedGid(creds.gid)};
   if (!writer.HasRoomFor(sizeof(out))) {
     *truncated = true;
     return Ok();

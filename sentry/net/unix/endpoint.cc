@@ -189,7 +189,8 @@ ErrnoOr<size_t> UnixEndpoint::Send(UserIn& src, UnixEndpoint* destination,
   return sent;
 }
 
-ErrnoOr<ReceivedMessage> UnixEndpoint::Receive(UserOut& dst, uint32_t flags) {
+ErrnoOr<ReceivedMessage> UnixEndpoint::Receive(UserOut& dst, uint32_t flags,
+                                               bool one_sender) {
   {
     MutexLock l(mu_);
     if (is_connected_type() && state_ != State::kConnected) {
@@ -200,7 +201,22 @@ ErrnoOr<ReceivedMessage> UnixEndpoint::Receive(UserOut& dst, uint32_t flags) {
       if (read_shut_) return ReceivedMessage();
     }
   }
-  return queue_->Receive(dst, flags);
+  return queue_->Receive(dst, flags, one_sender);
+}
+
+std::vector<Ref<UnixEndpoint>> UnixEndpoint::Pending() {
+  MutexLock l(mu_);
+  return {pending_.begin(), pending_.end()};
+}
+
+void UnixEndpoint::ForEachQueued(const std::function<void(const Ref<File>&)>& visit) {
+  queue_->ForEachQueued(visit);
+  for (const Ref<UnixEndpoint>& waiting : Pending()) waiting->queue_->ForEachQueued(visit);
+}
+
+void UnixEndpoint::TakeQueued(std::vector<InFlightFiles>* out) {
+  queue_->TakeQueued(out);
+  for (const Ref<UnixEndpoint>& waiting : Pending()) waiting->queue_->TakeQueued(out);
 }
 
 Status UnixEndpoint::Shutdown(int how) {
@@ -208,8 +224,6 @@ Status UnixEndpoint::Shutdown(int how) {
   Ref<UnixEndpoint> other;
   {
     MutexLock l(mu_);
-    bool listener = state_ == State::kListening;
-    if (is_connected_type() && state_ != State::kConnected && !listener) return Errno::kNotconn;
     if (how != SHUT_WR) read_shut_ = true;
     if (how != SHUT_RD) write_shut_ = true;
     if (is_connected_type()) other = peer_;

@@ -44,7 +44,10 @@ class UnixEndpoint : public RefCounted {
   // To the peer, or to `destination` (datagrams). `limit` is the sender's buffer size.
   ErrnoOr<size_t> Send(UserIn& src, UnixEndpoint* destination, const SocketCreds& creds,
                        const ControlData& control, size_t limit);
-  ErrnoOr<ReceivedMessage> Receive(UserOut& dst, uint32_t flags);
+  ErrnoOr<ReceivedMessage> Receive(UserOut& dst, uint32_t flags, bool one_sender);
+  // UnixQueue's, of this endpoint and of the connections that wait to be accepted.
+  void ForEachQueued(const std::function<void(const Ref<File>&)>& visit);
+  void TakeQueued(std::vector<InFlightFiles>* out);
   Status Shutdown(int how);  // SHUT_*
   EventMask Poll(size_t send_limit);
   void Close();
@@ -63,6 +66,7 @@ class UnixEndpoint : public RefCounted {
   Status CheckConnectLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status ConnectLocked(UnixEndpoint& listener, const Ref<UnixEndpoint>& server,
                        const SocketCreds& creds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_, listener.mu_);
+  std::vector<Ref<UnixEndpoint>> Pending();
   EventMask PollConnected(UnixEndpoint* peer, size_t send_limit);
 
   const int type_;

@@ -4,38 +4,21 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <iterator>
 
 namespace runsc {
-
-void DropFiles(std::vector<Ref<File>> files) {
-  thread_local std::vector<Ref<File>>* t_waiting = nullptr;
-  if (files.empty()) return;
-  if (t_waiting != nullptr) {
-    std::move(files.begin(), files.end(), std::back_inserter(*t_waiting));
-    return;
-  }
-  t_waiting = &files;
-  while (!files.empty()) {
-    Ref<File> file = std::move(files.back());
-    files.pop_back();
-    file.reset();
-  }
-  t_waiting = nullptr;
-}
 
 bool UnixQueue::FullLocked(size_t limit) const {
   if (stream_) return bytes_ >= limit;
   return messages_.size() > kMaxDatagrams || (bytes_ > 0 && bytes_ >= limit);
 }
 
-ErrnoOr<size_t> UnixQueue::SendStreamLocked(UserIn& src, const Sender& sender) {
+ErrnoOr<size_t> UnixQueue::SendStreamLocked(UserIn& src, const Sender& sender,
+                                            InFlightFiles& carried) {
   if (src.remaining() == 0) return size_t{0};
   size_t room = sender.limit > bytes_ ? sender.limit - bytes_ : 0;
   if (room == 0) return Errno::kWouldBlock;
   size_t want = std::min(room, src.remaining());
   size_t done = 0;
-  bool first = true;
   while (done < want) {
     Message m;
     m.data.resize(std::min(want - done, kChunk));
@@ -45,8 +28,7 @@ ErrnoOr<size_t> UnixQueue::SendStreamLocked(UserIn& src, const Sender& sender) {
     m.data.resize(*n);
     m.creds = sender.creds;
     m.source = sender.source;
-    if (first) m.Carry(sender.control);
-    first = false;
+    std::swap(m.carried, carried);  // with the first bytes; nothing is left for the rest
     done += *n;
     bytes_ += *n;
     messages_.push_back(std::move(m));
@@ -55,7 +37,8 @@ ErrnoOr<size_t> UnixQueue::SendStreamLocked(UserIn& src, const Sender& sender) {
   return done;
 }
 
-ErrnoOr<size_t> UnixQueue::SendMessageLocked(UserIn& src, const Sender& sender) {
+ErrnoOr<size_t> UnixQueue::SendMessageLocked(UserIn& src, const Sender& sender,
+                                             InFlightFiles& carried) {
   size_t size = src.remaining();
   if (size > sender.limit) return Errno::kMsgsize;
   if (FullLocked(sender.limit)) return Errno::kWouldBlock;
@@ -64,18 +47,20 @@ ErrnoOr<size_t> UnixQueue::SendMessageLocked(UserIn& src, const Sender& sender) 
   if (size > 0 && TRY(src.Read(m.data.data(), size)) != size) return Errno::kFault;
   m.creds = sender.creds;
   m.source = sender.source;
-  m.Carry(sender.control);
+  std::swap(m.carried, carried);
   bytes_ += size;
   messages_.push_back(std::move(m));
   return size;
 }
 
-ErrnoOr<size_t> UnixQueue::Send(UserIn& src, const Sender& sender, const Ref<WaitHub>& hub) {
+ErrnoOr<size_t> UnixQueue::SendCarrying(UserIn& src, const Sender& sender, const Ref<WaitHub>& hub,
+                                        InFlightFiles& carried) {
   ErrnoOr<size_t> result = Errno::kWouldBlock;
   {
     MutexLock l(mu_);
     if (reader_closed_ || writer_closed_) return Errno::kPipe;
-    result = stream_ ? SendStreamLocked(src, sender) : SendMessageLocked(src, sender);
+    result =
+        stream_ ? SendStreamLocked(src, sender, carried) : SendMessageLocked(src, sender, carried);
     if (!result.ok() && result.error() == Errno::kWouldBlock && writer_ != hub &&
         std::find(waiting_.begin(), waiting_.end(), hub) == waiting_.end()) {
       waiting_.push_back(hub);
@@ -85,32 +70,37 @@ ErrnoOr<size_t> UnixQueue::Send(UserIn& src, const Sender& sender, const Ref<Wai
   return result;
 }
 
-// A stream read goes over messages until one that carries files; those come with its first bytes.
-ErrnoOr<ReceivedMessage> UnixQueue::ReceiveStreamLocked(UserOut& dst, bool peek) {
+ErrnoOr<size_t> UnixQueue::Send(UserIn& src, const Sender& sender, const Ref<WaitHub>& hub) {
+  InFlightFiles carried;  // what is not taken goes without the lock
+  if (sender.control.files.empty()) return SendCarrying(src, sender, hub, carried);
+  MutexLock l(InFlightLock());
+  carried = InFlightFiles(sender.control.files);
+  return SendCarrying(src, sender, hub, carried);
+}
+
+// A stream read goes over messages up to one that carries files, which come with its first bytes.
+ErrnoOr<ReceivedMessage> UnixQueue::ReceiveStreamLocked(UserOut& dst, bool peek, bool one_sender) {
   ReceivedMessage out;
   if (dst.remaining() == 0) return out;
-  bool first = true;
   size_t index = 0;
   while (index < messages_.size() && dst.remaining() > 0) {
     Message& m = messages_[index];
-    bool has_files = !m.control.files.empty();
-    if (!first && has_files) break;
-    if (!first && !(m.creds == *out.control.creds)) break;
+    bool first = out.bytes == 0;
+    if (!first && one_sender && !(m.creds == *out.control.creds)) break;
     size_t want = std::min(m.left(), dst.remaining());
     ErrnoOr<size_t> n = dst.Write(m.data.data() + m.offset, want);
     if (!n.ok()) return out.bytes > 0 ? ErrnoOr<ReceivedMessage>(std::move(out)) : n.error();
     if (first) {
       out.source = m.source;
-      out.control.files = m.control.files;
       out.control.creds = m.creds;
-      first = false;
     }
+    bool has_files = m.has_files();
+    if (has_files) out.control.files = TakeFiles(m, peek);
     out.bytes += *n;
     if (peek) {
       if (*n < m.left()) break;
       ++index;
     } else {
-      m.Carry(ControlData());
       m.offset += *n;
       bytes_ -= *n;
       if (m.left() > 0) break;
@@ -121,6 +111,11 @@ ErrnoOr<ReceivedMessage> UnixQueue::ReceiveStreamLocked(UserOut& dst, bool peek)
   return out;
 }
 
+std::vector<Ref<File>> UnixQueue::TakeFiles(Message& m, bool peek) {
+  InFlightLock().AssertHeld();
+  return peek ? m.carried.files() : m.carried.Take();
+}
+
 ErrnoOr<ReceivedMessage> UnixQueue::ReceiveMessageLocked(UserOut& dst, uint32_t flags) {
   Message& m = messages_.front();
   ReceivedMessage out;
@@ -129,30 +124,62 @@ ErrnoOr<ReceivedMessage> UnixQueue::ReceiveMessageLocked(UserOut& dst, uint32_t 
   if (want < m.data.size()) out.flags |= MSG_TRUNC;
   if ((flags & MSG_TRUNC) != 0) out.bytes = m.data.size();
   out.source = m.source;
-  out.control.files = m.control.files;
   out.control.creds = m.creds;
-  if ((flags & MSG_PEEK) == 0) {
+  bool peek = (flags & MSG_PEEK) != 0;
+  if (m.has_files()) out.control.files = TakeFiles(m, peek);
+  if (!peek) {
     bytes_ -= m.data.size();
     messages_.pop_front();
   }
   return out;
 }
 
-ErrnoOr<ReceivedMessage> UnixQueue::Receive(UserOut& dst, uint32_t flags) {
+// Whether a read may come upon files. For a stream: whether there are any at all, which is rare.
+bool UnixQueue::MeetsFilesLocked() const {
+  if (!stream_) return messages_.front().has_files();
+  return std::any_of(messages_.begin(), messages_.end(),
+                     [](const Message& m) { return m.has_files(); });
+}
+
+std::optional<ErrnoOr<ReceivedMessage>> UnixQueue::ReceiveNext(UserOut& dst, uint32_t flags,
+                                                               bool one_sender, bool locked) {
   ErrnoOr<ReceivedMessage> result = Errno::kWouldBlock;
   std::vector<Ref<WaitHub>> once;
   {
     MutexLock l(mu_);
     if (messages_.empty()) {
       if (writer_closed_ || reader_closed_) return ReceivedMessage();
-      return Errno::kWouldBlock;
+      return ErrnoOr<ReceivedMessage>(Errno::kWouldBlock);
     }
+    if (!locked && MeetsFilesLocked()) return std::nullopt;
     bool peek = (flags & MSG_PEEK) != 0;
-    result = stream_ ? ReceiveStreamLocked(dst, peek) : ReceiveMessageLocked(dst, flags);
+    result =
+        stream_ ? ReceiveStreamLocked(dst, peek, one_sender) : ReceiveMessageLocked(dst, flags);
     if (!peek) once.swap(waiting_);
   }
   WakeWriters(once);
   return result;
+}
+
+ErrnoOr<ReceivedMessage> UnixQueue::Receive(UserOut& dst, uint32_t flags, bool one_sender) {
+  std::optional<ErrnoOr<ReceivedMessage>> plain = ReceiveNext(dst, flags, one_sender, false);
+  if (plain) return *std::move(plain);
+  MutexLock l(InFlightLock());
+  return *ReceiveNext(dst, flags, one_sender, true);
+}
+
+void UnixQueue::ForEachQueued(const std::function<void(const Ref<File>&)>& visit) {
+  MutexLock l(mu_);
+  for (const Message& m : messages_) {
+    for (const Ref<File>& file : m.carried.files()) visit(file);
+  }
+}
+
+void UnixQueue::TakeQueued(std::vector<InFlightFiles>* out) {
+  MutexLock l(mu_);
+  for (Message& m : messages_) {
+    if (m.has_files()) out->push_back(std::move(m.carried));
+  }
 }
 
 void UnixQueue::WakeWriters(const std::vector<Ref<WaitHub>>& once) {

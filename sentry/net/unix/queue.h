@@ -1,16 +1,17 @@
 #ifndef SENTRY_NET_UNIX_QUEUE_H_
 #define SENTRY_NET_UNIX_QUEUE_H_
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
 #include "sentry/net/socket.h"
+#include "sentry/net/unix/in_flight.h"
 #include "sentry/wait/wait.h"
 
 namespace runsc {
@@ -20,28 +21,6 @@ class WaitHub : public RefCounted {
  public:
   WaitQueue queue;
 };
-
-// Files that are on their way in messages, all queues together. A message counts its own while it
-// exists. Linux bounds them a user (ETOOMANYREFS), since a socket sent over itself is never closed.
-class InFlightFiles {
- public:
-  explicit InFlightFiles(size_t count = 0) : count_(count) { total_.fetch_add(count); }
-  InFlightFiles(InFlightFiles&& o) noexcept : count_(std::exchange(o.count_, 0)) {}
-  InFlightFiles& operator=(InFlightFiles&& o) noexcept {
-    std::swap(count_, o.count_);
-    return *this;
-  }
-  ~InFlightFiles() { total_.fetch_sub(count_); }
-  static size_t total() { return total_.load(); }
-
- private:
-  size_t count_;
-  static inline std::atomic<size_t> total_{0};
-};
-
-// Drops files that were on their way. What goes with them waits for its turn: a socket in a socket
-// in a socket, and so on, must not be a recursion.
-void DropFiles(std::vector<Ref<File>> files);
 
 // Receive queue of a UNIX socket: what its senders put in. Outlives both ends. Thread-safe.
 class UnixQueue : public RefCounted {
@@ -61,8 +40,12 @@ class UnixQueue : public RefCounted {
   // full (`hub` is woken once when there is room), EPIPE or ECONNREFUSED-like ends: kPipe.
   ErrnoOr<size_t> Send(UserIn& src, const Sender& sender, const Ref<WaitHub>& hub);
   // kWouldBlock when empty; 0 bytes at the end. `flags`: MSG_PEEK, MSG_TRUNC, MSG_CMSG_CLOEXEC is
-  // the caller's.
-  ErrnoOr<ReceivedMessage> Receive(UserOut& dst, uint32_t flags);
+  // the caller's. `one_sender`: a stream does not join data of senders with other credentials.
+  ErrnoOr<ReceivedMessage> Receive(UserOut& dst, uint32_t flags, bool one_sender);
+
+  // For the collector: calls `visit` for each file that waits here; moves them all to `out`.
+  void ForEachQueued(const std::function<void(const Ref<File>&)>& visit);
+  void TakeQueued(std::vector<InFlightFiles>* out);
 
   // No more can be sent (writer closed or shut down): the reader sees the end after the rest.
   void CloseWriter();
@@ -90,23 +73,28 @@ class UnixQueue : public RefCounted {
     size_t offset = 0;
     SocketAddress source;
     SocketCreds creds;
-    ControlData control;
-    InFlightFiles in_flight;
+    InFlightFiles carried;
     size_t left() const { return data.size() - offset; }
-    void Carry(const ControlData& c) {
-      control = c;
-      in_flight = InFlightFiles(c.files.size());
-    }
+    bool has_files() const { return !carried.files().empty(); }
   };
 
-  ErrnoOr<size_t> SendStreamLocked(UserIn& src, const Sender& sender)
+  // Files come and go with InFlightLock() held; messages without any do not need it.
+  ErrnoOr<size_t> SendCarrying(UserIn& src, const Sender& sender, const Ref<WaitHub>& hub,
+                               InFlightFiles& carried);
+  // Nothing: a message has files, come back with the lock.
+  std::optional<ErrnoOr<ReceivedMessage>> ReceiveNext(UserOut& dst, uint32_t flags, bool one_sender,
+                                                      bool locked);
+
+  ErrnoOr<size_t> SendStreamLocked(UserIn& src, const Sender& sender, InFlightFiles& carried)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  ErrnoOr<size_t> SendMessageLocked(UserIn& src, const Sender& sender)
+  ErrnoOr<size_t> SendMessageLocked(UserIn& src, const Sender& sender, InFlightFiles& carried)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  ErrnoOr<ReceivedMessage> ReceiveStreamLocked(UserOut& dst, bool peek)
+  ErrnoOr<ReceivedMessage> ReceiveStreamLocked(UserOut& dst, bool peek, bool one_sender)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ErrnoOr<ReceivedMessage> ReceiveMessageLocked(UserOut& dst, uint32_t flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MeetsFilesLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static std::vector<Ref<File>> TakeFiles(Message& m, bool peek);
   bool FullLocked(size_t limit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeWriters(const std::vector<Ref<WaitHub>>& once);
 

@@ -9,9 +9,12 @@
 
 #include <cstring>
 
-#include "sentry/vfs/anon.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/thread_group.h"
+#include "sentry/net/unix/in_flight.h"
+#include "sentry/vfs/anon.h"
 #include "sentry/vfs/vfs.h"
 
 namespace runsc {
@@ -99,13 +102,23 @@ SocketCreds CredsOf(Task& t) {
   return {t.group().pid(), t.creds().euid, t.creds().egid};
 }
 
+Tid SeenPid(Task& t, Tid pid) {
+  Kernel& kernel = t.kernel();
+  if (&t.pid_ns() == kernel.root_pid_namespace().get()) return pid;
+  Ref<ThreadGroup> process = kernel.FindProcess(*kernel.root_pid_namespace(), pid);
+  return process ? process->PidIn(t.pid_ns()) : 0;
+}
+
 UnixSocket::UnixSocket(const Ref<const Credentials>& creds, uint32_t flags,
                        Ref<UnixEndpoint> endpoint)
     : Socket(NumberedAnonPath("sockfs", "socket", S_IFSOCK | 0777, *creds), flags, creds, AF_UNIX,
              endpoint->type(), 0),
       endpoint_(std::move(endpoint)) {}
 
-UnixSocket::~UnixSocket() { endpoint_->Close(); }
+UnixSocket::~UnixSocket() {
+  endpoint_->Close();
+  CollectSocketsInFlight();
+}
 
 Status UnixSocket::Bind(Task& t, const SocketAddress& address) {
   UnixName name = TRY(ParseAddress(address));
@@ -158,9 +171,7 @@ ErrnoOr<size_t> UnixSocket::Send(Task& t, UserIn& src, const SocketAddress& dest
 
 ErrnoOr<ReceivedMessage> UnixSocket::Receive(Task&, UserOut& dst, uint32_t flags) {
   if ((flags & MSG_OOB) != 0) return Errno::kOpnotsupp;
-  ReceivedMessage message = TRY(endpoint_->Receive(dst, flags));
-  if (endpoint_->type() == SOCK_SEQPACKET && message.bytes > 0) message.flags |= MSG_EOR;
-  return message;
+  return endpoint_->Receive(dst, flags, options().pass_creds != 0);
 }
 
 ErrnoOr<SocketAddress> UnixSocket::LocalAddress() {
@@ -183,7 +194,7 @@ ErrnoOr<std::string> UnixSocket::GetOption(Task& t, int level, int name, size_t)
     case SO_PEERCRED: {
       SocketCreds c = endpoint_->peer_creds();
       const UserNamespace& ns = *t.creds().user_ns;
-      ucred out{c.pid, c.uid == kNoId ? kNoId : ns.MungedUid(c.uid),
+      ucred out{SeenPid(t, c.pid), c.uid == kNoId ? kNoId : ns.MungedUid(c.uid),
                 c.gid == kNoId ? kNoId : ns.MungedGid(c.gid)};
       return Bytes(out);
     }
