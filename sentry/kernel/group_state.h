@@ -68,6 +68,7 @@ struct GroupState {
   std::array<Tid, kMaxPidDepth + 1> pids{};  // by depth of the namespace
   // --- Anyone ---
   std::atomic<int32_t> oom_score_adj{0};     // kept for /proc/pid/oom_score_adj
+  std::atomic<bool> thp_disabled{false};     // kept for PR_GET_THP_DISABLE
 
   // --- Timers; has locks of its own ---
   std::unique_ptr<ProcessTimers> timers;

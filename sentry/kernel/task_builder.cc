@@ -107,6 +107,7 @@ Ref<ThreadGroup> TaskBuilder::MakeGroup(Task& parent, Parts& parts) {
       new ThreadGroup(from.kernel(), std::move(parts.handlers), from.container_id()));
   for (int i = 0; i < kLimitCount; ++i) group->SetLimit(i, from.GetLimit(i));
   group->state().oom_score_adj = from.state().oom_score_adj.load();  // proc(5): fork inherits it
+  group->state().thp_disabled = from.state().thp_disabled.load();
   return group;
 }
 
@@ -130,6 +131,7 @@ void TaskBuilder::CopyThreadState(Task& parent, Task& child, const CloneRequest&
   to.mask.store(mask, std::memory_order_relaxed);
   to.personality = from.personality;
   to.timer_slack = from.timer_slack;
+  to.io_flusher = from.io_flusher;
   to.child_pid_ns = from.child_pid_ns;
   to.account = from.account;
   bool reset = from.sched.reset_on_fork.load(std::memory_order_relaxed);

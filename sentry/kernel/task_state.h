@@ -78,6 +78,7 @@ struct TaskState {
   Ref<PidNamespace> child_pid_ns;    // unshare(2) CLONE_NEWPID: of children to come
   uint32_t personality = 0;
   uint64_t timer_slack = 50000;
+  bool io_flusher = false;           // PR_SET_IO_FLUSHER: kept, nothing to change by it
 
   // vfork(2): the child's wake-up for its parent.
   Ref<RefCounted> vfork_parent;      // the parent Task; child's own thread

@@ -215,27 +215,59 @@ Answer CredentialOption(Task& t, int32_t option, uint64_t a2, uint64_t a3, uint6
   }
 }
 
+bool AnySet(uint64_t a, uint64_t b, uint64_t c, uint64_t d) { return (a | b | c | d) != 0; }
+
+// Options that are remembered and answered, because there is nothing here that they could change
+// (no huge pages of the guest's choosing, no disks to flush to), and those whose only other value
+// is refused.
+Answer KeptOption(Task& t, int32_t option, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5) {
+  TaskState& ts = t.state();
+  bool io_flusher = option == PR_SET_IO_FLUSHER || option == PR_GET_IO_FLUSHER;
+  if (io_flusher && !t.creds().HasCap(CAP_SYS_RESOURCE)) return Errno::kPerm;
+  switch (option) {
+    case PR_SET_IO_FLUSHER:
+      if (a2 > 1 || AnySet(a3, a4, a5, 0)) return Errno::kInval;
+      ts.io_flusher = a2 != 0;
+      return Done();
+    case PR_GET_IO_FLUSHER:
+      return AnySet(a2, a3, a4, a5) ? Answer(Errno::kInval) : Answer(int64_t{ts.io_flusher});
+    case PR_SET_THP_DISABLE:
+      if (AnySet(a3, a4, a5, 0)) return Errno::kInval;
+      t.group().state().thp_disabled = a2 != 0;
+      return Done();
+    case PR_GET_THP_DISABLE:
+      if (AnySet(a2, a3, a4, a5)) return Errno::kInval;
+      return int64_t{t.group().state().thp_disabled.load()};
+    case PR_MCE_KILL_GET:
+      return AnySet(a2, a3, a4, a5) ? Answer(Errno::kInval) : Answer(int64_t{PR_MCE_KILL_DEFAULT});
+    case PR_GET_SECCOMP:
+      return int64_t{0};
+    case PR_SET_TIMING:
+      return a2 == PR_TIMING_STATISTICAL ? Done() : Answer(Errno::kInval);
+    case PR_GET_TIMING:
+      return int64_t{PR_TIMING_STATISTICAL};
+    case PR_GET_TSC:
+      return Put32(t, a2, PR_TSC_ENABLE);
+    case PR_SET_TSC:
+      if (a2 == PR_TSC_SIGSEGV) return t.Unimplemented("prctl PR_TSC_SIGSEGV", Errno::kInval);
+      return a2 == PR_TSC_ENABLE ? Done() : Answer(Errno::kInval);
+    default:
+      return Errno::kNosys;
+  }
+}
+
 // Options of Linux that are not served: loud, with the errno of a kernel built without them.
 Answer UnservedOption(Task& t, int32_t option) {
   switch (option) {
     case PR_SET_SECCOMP:
-    case PR_GET_SECCOMP:
       return t.Unimplemented("prctl PR_SET_SECCOMP", Errno::kInval);
     case PR_SET_VMA:
       return t.Unimplemented("prctl PR_SET_VMA", Errno::kInval);
-    case PR_SET_THP_DISABLE:
-      return t.Unimplemented("prctl PR_SET_THP_DISABLE", Errno::kInval);
     case PR_SET_PTRACER:
       return t.Unimplemented("prctl PR_SET_PTRACER", Errno::kInval);
-    case PR_SET_TSC:
-    case PR_GET_TSC:
-      return t.Unimplemented("prctl PR_SET_TSC", Errno::kInval);
     case PR_SET_SPECULATION_CTRL:
     case PR_GET_SPECULATION_CTRL:
       return t.Unimplemented("prctl PR_SPECULATION_CTRL", Errno::kNodev);
-    case PR_SET_IO_FLUSHER:
-    case PR_GET_IO_FLUSHER:
-      return t.Unimplemented("prctl PR_IO_FLUSHER", Errno::kInval);
     case PR_SCHED_CORE:
       return t.Unimplemented("prctl PR_SCHED_CORE", Errno::kInval);
     case PR_SET_SYSCALL_USER_DISPATCH:
@@ -251,6 +283,7 @@ ErrnoOr<int64_t> Prctl(Task& t, int32_t option, uint64_t a2, uint64_t a3, uint64
                        uint64_t a5) {
   Answer answer = ProcessOption(t, option, a2, a3);
   if (answer.error() == Errno::kNosys) answer = CredentialOption(t, option, a2, a3, a4, a5);
+  if (answer.error() == Errno::kNosys) answer = KeptOption(t, option, a2, a3, a4, a5);
   if (answer.error() == Errno::kNosys) answer = UnservedOption(t, option);
   return answer;
 }

@@ -65,10 +65,6 @@ class UnixQueue : public RefCounted {
 
  private:
   struct Message {
-    Message() = default;
-    Message(Message&&) = default;
-    ~Message() { DropFiles(std::move(control.files)); }
-
     std::string data;
     size_t offset = 0;
     SocketAddress source;
