@@ -59,7 +59,11 @@ std::optional<WaitReport> CheckZombie(TaskTree& tree, Task& t, const WaitRequest
       Report(t, child, code, st.signal == 0 ? st.code : st.signal, st.WaitStatus());
   report.use = c.dead_threads;
   report.use.Add(c.dead_children);
-  if ((r.options & WNOWAIT) == 0) TaskExit::Reap(tree, child, garbage);
+  if ((r.options & WNOWAIT) == 0) {
+    // Children that are reaped unasked (SIGCHLD ignored) count nowhere: getrusage(2).
+    if (c.parent != nullptr) c.parent->state().dead_children.Add(report.use);
+    TaskExit::Reap(tree, child, garbage);
+  }
   return report;
 }
 

@@ -67,8 +67,11 @@ Kernel::Kernel(const KernelOptions& options)
   tree.root_pid = MakeRef<PidNamespace>(nullptr, tree.root_user);
   tree.root_uts = MakeRef<UtsNamespace>(options.hostname, "(none)", tree.root_user);
   tree.root_ipc = MakeRef<IpcNamespace>(tree.root_user);
-  tree.boot_time = RealtimeNanos();
-  tree.boot_monotonic = MonotonicNanos();
+  // The machine's boot, not ours: what /proc counts from it (uptime, starttime) is compared with
+  // CLOCK_BOOTTIME by ps(1) and others, and that clock is the host's.
+  int64_t up = BoottimeNanos();
+  tree.boot_time = RealtimeNanos() - up;
+  tree.boot_monotonic = MonotonicNanos() - up;
 }
 
 Kernel::~Kernel() { KillAll(); }

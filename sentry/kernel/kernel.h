@@ -95,7 +95,7 @@ class Kernel {
   std::vector<std::pair<std::string, uint64_t>> UnimplementedCounts();
   void CountUnimplemented(Task& t, const char* what);
 
-  // Boot time on the realtime clock, ns; uptime is the monotonic clock since Create.
+  // When CLOCK_BOOTTIME was 0, on the realtime clock, ns; uptime is since then.
   int64_t boot_time() const;
   int64_t UptimeNanos() const;
   // What dmesg(1) shows: short, and says which kernel this is.

@@ -336,8 +336,6 @@ void TaskExit::Reap(TaskTree& tree, ThreadGroup& g, Garbage& garbage) {
   garbage.objects.push_back(std::move(s.leader));
   if (s.parent == nullptr) return;
   GroupState& p = s.parent->state();
-  p.dead_children.Add(s.dead_threads);
-  p.dead_children.Add(s.dead_children);
   auto it = p.children.find(g.pid());
   if (it != p.children.end()) {
     garbage.objects.push_back(std::move(it->second));

@@ -140,6 +140,11 @@ uint64_t ThreadGroup::SystemNanos() {
   return sum;
 }
 
+ResourceUse ThreadGroup::ChildrenUse() {
+  MutexLock tree(kernel_.tree().mu);
+  return state_->dead_children;
+}
+
 bool ThreadGroup::HasExited() {
   MutexLock l(kernel_.tree().mu);
   return state_->zombie;

@@ -12,6 +12,7 @@
 
 namespace runsc {
 
+struct ResourceUse;  // group_state.h
 class PidNamespace;
 class ProcessGroup;
 class Session;
@@ -154,6 +155,8 @@ class ThreadGroup : public RefCounted {
   // CPU time of all threads, living and gone, ns.
   uint64_t UserNanos();
   uint64_t SystemNanos();
+  // Of the children that were waited for, and of theirs.
+  ResourceUse ChildrenUse();
 
   // Woken when a child changes state (wait4), and when this process exits (pidfd).
   WaitQueue& child_events() { return child_events_; }

@@ -17,14 +17,6 @@ using ull = unsigned long long;
 
 constexpr uint64_t kTick = 10000000;  // ns a clock tick: USER_HZ is 100
 
-
-// Clock ticks from the sandbox's start to the task's, as /proc/stat's btime is the former.
-ull StartTicks(ProcFs& fs, Task& task) {
-  int64_t up = MonotonicNanos() - fs.kernel().tree().boot_monotonic;
-  int64_t age = BoottimeNanos() - static_cast<int64_t>(task.state().start_time.load());
-  return up > age ? static_cast<ull>(up - age) / kTick : 0;
-}
-
 // What both stat and status show of a process.
 struct Facts {
   char state = 'R';
@@ -33,6 +25,7 @@ struct Facts {
   size_t threads = 0;
   SignalSet shared_pending;
   ExitStatus exit;
+  ResourceUse children;  // those waited for
 };
 
 char StateOf(Task& task) {
@@ -57,6 +50,7 @@ Facts Gather(ProcFs& fs, Task& task) {
   }
   f.threads = group.tasks().size();
   f.shared_pending = group.PendingSet();
+  f.children = group.ChildrenUse();
   return f;
 }
 
@@ -179,10 +173,13 @@ ErrnoOr<std::string> StatLine(ProcFs& fs, Task& task, bool whole) {
   std::string out = StrPrintf("%d (%s) %c %d %d %d %u %d 4194304 ", task.TidIn(fs.ns()),
                               task.name().c_str(), f.state, f.ppid, f.pgid, f.sid, f.tty,
                               f.foreground);
-  out += StrPrintf("%llu 0 0 0 %llu %llu 0 0 %d %d %zu 0 %llu %llu %llu %llu ",
+  out += StrPrintf("%llu %llu 0 0 %llu %llu %llu %llu %d ",
                    static_cast<ull>(task.state().minor_faults.load()),
-                   static_cast<ull>(user / kTick), static_cast<ull>(system / kTick), 20 + nice,
-                   nice, f.threads, StartTicks(fs, task),
+                   static_cast<ull>(f.children.minor_faults), static_cast<ull>(user / kTick),
+                   static_cast<ull>(system / kTick), static_cast<ull>(f.children.user_ns / kTick),
+                   static_cast<ull>(f.children.system_ns / kTick), 20 + nice);
+  out += StrPrintf("%d %zu 0 %llu %llu %llu %llu ",
+                   nice, f.threads, static_cast<ull>(task.state().start_time.load()) / kTick,
                    static_cast<ull>(u.total_vm), static_cast<ull>(u.resident / kPageSize),
                    static_cast<ull>(group.SoftLimit(RLIMIT_RSS)));
   out += StrPrintf("%llu %llu %llu 0 0 %llu %llu %llu %llu 0 0 0 17 0 %d %d 0 0 0 ",
