@@ -35,7 +35,7 @@ Ref<Dentry> Dentry::NewUnlinked(Dentry& dir, Ref<Inode> inode, std::string name,
                                 bool linkable) {
   Ref<Dentry> d =
       Ref<Dentry>::Adopt(new Dentry(std::move(inode), Ref<Dentry>(&dir), name, false));
-  d->never_linked_ = !linkable;
+  d->linkable_.store(linkable, std::memory_order_relaxed);
   d->unlinked_.store(true, std::memory_order_relaxed);
   return d;
 }

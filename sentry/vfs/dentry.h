@@ -33,8 +33,10 @@ class Dentry : public RefCounted {
   std::string name() const;           // "/" for a root
   bool IsRoot() const { return root_; }
   bool IsUnlinked() const { return unlinked_.load(std::memory_order_acquire); }
-  // Made by O_TMPFILE | O_EXCL: link(2) refuses it.
-  bool never_linked() const { return never_linked_; }
+  // Made by O_TMPFILE and without a name so far: link(2) may give it one, which it refuses to other
+  // files that have none (Linux I_LINKABLE).
+  bool linkable() const { return linkable_.load(std::memory_order_relaxed); }
+  void ClearLinkable() { linkable_.store(false, std::memory_order_relaxed); }
   // Whether `ancestor` is this or above it in the same file system.
   bool IsBelowOrSame(const Dentry* ancestor) const;
   // Number of mounts on this dentry (in any namespace): a fast "nothing mounted here" test.
@@ -53,7 +55,7 @@ class Dentry : public RefCounted {
   Ref<Dentry> parent_ ABSL_GUARDED_BY(mu_);
   std::string name_ ABSL_GUARDED_BY(mu_);
   const bool root_;
-  bool never_linked_ = false;
+  std::atomic<bool> linkable_{false};
   std::atomic<bool> unlinked_{false};
   std::atomic<bool> used_{false};     // since the LRU's hand last passed
   std::atomic<bool> in_lru_{false};

@@ -55,7 +55,7 @@ Ref<MountNamespace> MountNamespace::New(Ref<Mount> root) {
   Ref<MountNamespace> ns = Ref<MountNamespace>::Adopt(new MountNamespace);
   WriterLock l(MountTree::mu());
   MountTree::SetNamespaceLocked(root.get(), ns.get());
-  ns->count_ = MountTree::CountLocked(root.get());
+  ns->count_ = MountTree::SubtreeLocked(root.get()).size();
   ns->root_ = std::move(root);
   return ns;
 }
@@ -109,21 +109,21 @@ Status MountNamespace::Attach(Ref<Mount> mount, const Path& given) {
       MountTree::DissolveLocked(std::move(mount), dropped);
       return allowed;
     }
-    count_ += MountTree::CountLocked(mount.get());
+    count_ += MountTree::SubtreeLocked(mount.get()).size();
     MountTree::AttachLocked(std::move(mount), at.mount.get(), at.dentry, this);
   }
   Changed();
   return Ok();
 }
 
-Status MountNamespace::CheckAttachLocked(const Mount& mount, const Path& at) {
+Status MountNamespace::CheckAttachLocked(Mount& mount, const Path& at) {
   if (at.dentry->IsUnlinked()) return Errno::kNoent;
   if (mount.root()->get_inode()->IsDir() != at.dentry->get_inode()->IsDir()) {
     return Errno::kNotdir;
   }
   if (at.mount->ns_ != this) return Errno::kInval;
   if (MountTree::FindLocked(at.mount.get(), at.dentry.get()) != nullptr) return Errno::kBusy;
-  if (count_ + MountTree::CountLocked(&mount) > kMaxMounts) return Errno::kNospc;
+  if (count_ + MountTree::SubtreeLocked(&mount).size() > kMaxMounts) return Errno::kNospc;
   return Ok();
 }
 
@@ -239,12 +239,8 @@ std::string MountOptions(uint32_t flags) {
 std::vector<Ref<Filesystem>> MountNamespace::Filesystems() {
   std::vector<Ref<Filesystem>> out;
   ReaderLock l(MountTree::mu());
-  std::vector<Mount*> todo{root_.get()};
-  while (!todo.empty()) {
-    Mount* m = todo.back();
-    todo.pop_back();
+  for (Mount* m : MountTree::SubtreeLocked(root_.get())) {
     if (std::find(out.begin(), out.end(), m->fs_) == out.end()) out.push_back(m->fs_);
-    for (const Ref<Mount>& c : m->children_) todo.push_back(c.get());
   }
   return out;
 }
@@ -257,14 +253,8 @@ std::vector<MountInfo> MountNamespace::List(const Path& root) {
   std::vector<Row> rows;
   {
     ReaderLock l(MountTree::mu());
-    std::vector<Mount*> todo{root_.get()};
-    while (!todo.empty()) {
-      Mount* m = todo.back();
-      todo.pop_back();
+    for (Mount* m : MountTree::SubtreeLocked(root_.get())) {
       rows.push_back({Ref<Mount>(m), m->parent_ != nullptr ? m->parent_->id() : 1});
-      for (auto it = m->children_.rbegin(); it != m->children_.rend(); ++it) {
-        todo.push_back(it->get());
-      }
     }
   }
   std::vector<MountInfo> out;

@@ -100,7 +100,7 @@ class MountNamespace : public RefCounted {
   ~MountNamespace() override;
   void Changed();
   // With the mount table's lock.
-  Status CheckAttachLocked(const Mount& mount, const Path& at);
+  Status CheckAttachLocked(Mount& mount, const Path& at);
 
   const uint64_t inode_;
   std::atomic<uint64_t> generation_{1};

@@ -62,22 +62,21 @@ void MountTree::DissolveLocked(Ref<Mount> mount, Dropped& dropped) {
   }
 }
 
-void MountTree::SetNamespaceLocked(Mount* mount, MountNamespace* ns) {
-  std::vector<Mount*> todo{mount};
+std::vector<Mount*> MountTree::SubtreeLocked(Mount* mount) {
+  std::vector<Mount*> all, todo{mount};
   while (!todo.empty()) {
     Mount* m = todo.back();
     todo.pop_back();
-    m->ns_ = ns;
-    for (const Ref<Mount>& c : m->children_) todo.push_back(c.get());
+    all.push_back(m);
+    for (auto it = m->children_.rbegin(); it != m->children_.rend(); ++it) {
+      todo.push_back(it->get());
+    }
   }
+  return all;
 }
 
-size_t MountTree::CountLocked(const Mount* mount) {
-  std::vector<const Mount*> todo{mount};
-  for (size_t i = 0; i < todo.size(); ++i) {
-    for (const Ref<Mount>& c : todo[i]->children_) todo.push_back(c.get());
-  }
-  return todo.size();
+void MountTree::SetNamespaceLocked(Mount* mount, MountNamespace* ns) {
+  for (Mount* m : SubtreeLocked(mount)) m->ns_ = ns;
 }
 
 Ref<Mount> MountTree::CopyLocked(Mount* mount, const Ref<Dentry>& root, bool recursive,

@@ -23,7 +23,8 @@ class MountTree {
   // Takes the whole tree below and with `mount` apart.
   static void DissolveLocked(Ref<Mount> mount, Dropped& dropped);
   static void SetNamespaceLocked(Mount* mount, MountNamespace* ns);
-  static size_t CountLocked(const Mount* mount);
+  // `mount` and all below it, in the order of /proc/mounts: each before what is on it.
+  static std::vector<Mount*> SubtreeLocked(Mount* mount);
   // Copy of the tree at `mount`, with `root` as the copy's root; `map` gets (old, new) pairs.
   static Ref<Mount> CopyLocked(Mount* mount, const Ref<Dentry>& root, bool recursive,
                                std::vector<std::pair<Mount*, Mount*>>* map);

@@ -144,7 +144,7 @@ namespace {
 // Linux xattr_permission() and the handlers' own rules.
 Status CheckXattr(const OpContext& ctx, Inode& inode, std::string_view name, bool write) {
   size_t dot = name.find('.');
-  if (dot == std::string_view::npos || dot + 1 == name.size()) return Errno::kOpnotsupp;
+  if (dot == std::string_view::npos) return Errno::kOpnotsupp;
   if (name.size() > kMaxXattrName) return Errno::kRange;
   std::string_view space = name.substr(0, dot + 1);
   if (space == "security.") {
@@ -158,6 +158,7 @@ Status CheckXattr(const OpContext& ctx, Inode& inode, std::string_view name, boo
     return write ? Errno::kPerm : Errno::kNodata;
   }
   if (space != "user.") return Errno::kOpnotsupp;
+  if (dot + 1 == name.size()) return Errno::kInval;
   if (!inode.IsRegular() && !inode.IsDir()) return write ? Errno::kPerm : Errno::kNodata;
   if (inode.IsDir() && write) {
     Attr attr = TRY(inode.GetAttr());

@@ -103,8 +103,10 @@ Status Link(const Path& source, const LookupContext& ctx, std::string_view path)
     if (r.dir().mount != source.mount) return Errno::kXdev;
     TRY(MayCreate(ctx.op, dir));
     if (inode.IsDir()) return Errno::kPerm;
-    if (source.dentry->never_linked()) return Errno::kNoent;
+    bool nameless = source.dentry->IsUnlinked() && !source.dentry->linkable();
+    if (nameless && TRY(inode.GetAttr()).nlink == 0) return Errno::kNoent;
     TRY(parent.Link(ctx.op, r.name(), inode));
+    source.dentry->ClearLinkable();
     DentryCache::Instantiate(child.get(), source.dentry->inode());
   }
   inode.ForgetAttrCache();
