@@ -143,7 +143,7 @@ ErrnoOr<EntryBatch> Client::ReadDir(NodeId dir, uint64_t cookie, bool attrs) {
   ReadDirReply reply{};
   if (!x.in().Get(&reply) || reply.count > kMaxReply / sizeof(DirEntry)) return x.Nonsense();
   // A listing that neither ends nor goes on would never end.
-  if (reply.end == 0 && reply.count == 0) return x.Nonsense();
+  if (reply.end == 0 && (reply.count == 0 || reply.next == cookie)) return x.Nonsense();
   EntryBatch batch;
   batch.end = reply.end != 0;
   batch.next = reply.next;

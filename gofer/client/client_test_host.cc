@@ -1,6 +1,7 @@
 // The client against a real gofer process, and both sides against liars.
 #include "gofer/client/client.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -477,6 +478,29 @@ TEST(LyingGoferTest, RandomAnswersNeverHarmTheClient) {
     for (int i = 0; i < 4; ++i) CallEverything(*client);
     if (client->dead()) EXPECT_EQ(listener.count_, 1);
   }
+}
+
+// The same entry again and again, always with the same place to go on from.
+TEST(LyingGoferTest, ListingThatDoesNotGoOnIsALie) {
+  auto stuck = [](std::mt19937&) {
+    struct {
+      ReplyHeader header{};
+      ReadDirReply reply{1, 0, 7};
+      DirEntry entry{5, DT_REG, 0, 1, 0};
+      char name = 'f';
+    } __attribute__((packed)) bytes;
+    return std::string(reinterpret_cast<char*>(&bytes), sizeof(bytes));
+  };
+  LyingServer server(stuck, 1);
+  Listener listener;
+  ClientOptions options;
+  options.listener = &listener;
+  std::string error;
+  auto client = Client::Connect(std::move(server.client_socket_), options, &error);
+  ASSERT_NE(client, nullptr) << error;
+  ASSERT_TRUE(client->ReadDir(1, 0, false).ok());
+  EXPECT_FALSE(client->ReadDir(1, 7, false).ok());
+  EXPECT_TRUE(client->dead());
 }
 
 TEST(LyingGoferTest, HandshakeIsChecked) {

@@ -93,6 +93,8 @@ bool GoferInode::StillValid(std::string_view name, Inode* inode) {
 
 // --- listings ---
 
+constexpr size_t kMaxListing = size_t{8} << 20;  // more than any directory that programs list
+
 ErrnoOr<std::vector<gofer::Entry>> GoferInode::FetchEntries(bool attrs) {
   Ref<GoferNode> node = TRY(Node());
   std::vector<gofer::Entry> all;
@@ -101,6 +103,8 @@ ErrnoOr<std::vector<gofer::Entry>> GoferInode::FetchEntries(bool attrs) {
     gofer::EntryBatch batch = TRY(gofer_fs().client().ReadDir(node->id(), cookie, attrs));
     for (gofer::Entry& e : batch.entries) all.push_back(std::move(e));
     if (batch.end) return all;
+    // A gofer that lies could go on for ever: its list costs it nothing, and us memory.
+    if (all.size() > kMaxListing) return Errno::kNomem;
     cookie = batch.next;
   }
 }
