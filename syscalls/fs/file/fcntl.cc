@@ -28,6 +28,7 @@ Status SetStatusFlags(Task& t, File& file, uint32_t flags) {
     Attr attr = TRY(file.inode().GetAttr());
     if (attr.uid != t.creds().fsuid && !t.creds().HasCap(CAP_FOWNER)) return Errno::kPerm;
   }
+  if ((changed & O_ASYNC & flags) != 0) (void)t.Unimplemented("fcntl O_ASYNC", Errno::kInval);
   file.SetFlags(kSettable, flags);
   return Ok();
 }
