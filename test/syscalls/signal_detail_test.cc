@@ -253,9 +253,6 @@ void NoFpState(int, siginfo_t*, void* context) {
 void SpoilFlags(int, siginfo_t*, void* context) {
   static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] |= 0x3000 | 0x20000;  // IOPL, VM
 }
-void SpoilMxcsr(int, siginfo_t*, void* context) {
-  static_cast<ucontext_t*>(context)->uc_mcontext.fpregs->mxcsr = 0xffffffff;
-}
 void SpoilXstate(int, siginfo_t*, void* context) {
   auto* fp = reinterpret_cast<char*>(static_cast<ucontext_t*>(context)->uc_mcontext.fpregs);
   memset(fp + 512, 0xff, 64);  // the XSAVE header
