@@ -18,6 +18,7 @@ Counts& SocketsLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(InFlightLock()) {
 }
 
 std::atomic<size_t> g_sockets{0};  // entries of the map
+std::atomic<size_t> g_gone{0};     // sockets that went since the collector last looked
 
 // The sockets that wait in `socket`'s queues, once for each time.
 std::vector<UnixSocket*> QueuedIn(UnixSocket& socket) {
@@ -119,7 +120,11 @@ std::vector<Ref<File>> InFlightFiles::Take() {
 }
 
 void CollectSocketsInFlight() {
-  if (g_sockets.load(std::memory_order_relaxed) == 0) return;
+  // A look costs as much as there are sockets in flight, so that many have to go for it.
+  const size_t gone = g_gone.fetch_add(1, std::memory_order_relaxed) + 1;
+  const size_t in_flight = g_sockets.load(std::memory_order_relaxed);
+  if (in_flight == 0 || gone < in_flight) return;
+  g_gone.store(0, std::memory_order_relaxed);
   std::vector<InFlightFiles> dropped;  // goes without the lock: its files close
   MutexLock l(InFlightLock());
   for (UnixSocket* socket : FindGarbageLocked()) socket->endpoint().TakeQueued(&dropped);

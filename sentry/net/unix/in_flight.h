@@ -47,8 +47,8 @@ class InFlightFiles {
 };
 
 // Drops sockets that only messages refer to, which wait in such sockets themselves (unix(7): a
-// socket sent over itself and closed). Called when a UNIX socket goes, as Linux does; cheap while
-// no socket is in flight. The caller holds no locks.
+// socket sent over itself and closed). Called when a UNIX socket goes, as Linux does; looks when as
+// many have gone as are in flight. The caller holds no locks.
 void CollectSocketsInFlight();
 
 }  // namespace runsc
