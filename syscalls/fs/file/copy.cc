@@ -122,9 +122,9 @@ ErrnoOr<size_t> WaitForData(Task& t, File& in, Pipe& pipe, bool nonblock) {
 
 Status CheckCopyRange(Task& t, File& in, File& out, const Offset& from, const Offset& to,
                       size_t& count) {
-  if (!in.readable() || !out.writable() || (out.flags() & O_APPEND) != 0) return Errno::kBadf;
   if (in.inode().IsDir() || out.inode().IsDir()) return Errno::kIsdir;
   if (!in.inode().IsRegular() || !out.inode().IsRegular()) return Errno::kInval;
+  if (!in.readable() || !out.writable() || (out.flags() & O_APPEND) != 0) return Errno::kBadf;
   uint64_t a = static_cast<uint64_t>(from.own() ? in.offset() : from.value());
   uint64_t b = static_cast<uint64_t>(to.own() ? out.offset() : to.value());
   if (a + count < a || b + count < b) return Errno::kOverflow;
