@@ -25,7 +25,7 @@ class TtyTest : public testing::Test {
     std::string got;
     while (got.size() < want) {
       pollfd p = {fd.get(), POLLIN, 0};
-      if (poll(&p, 1, 1000) != 1) break;
+      if (poll(&p, 1, got.empty() ? 10000 : 1000) != 1) break;
       char buf[512];
       ssize_t n = read(fd.get(), buf, sizeof buf);
       if (n <= 0) break;
