@@ -41,7 +41,7 @@ CORE = [
          "nice -n 5 nice; yes | head -3; factor 1234567890123; expr 6 \\* 7; date -u -d @86400 +%F"),
     Case("coreutils-errors", "cat none; ls none; rmdir /; mkdir /proc/x; rm none; cp a; echo $?"),
     Case("findutils", "mkdir -p t/{a,b,c}/{1,2}; touch t/{a,b,c}/{1,2}/{x,y}; find t -type f | sort; find t -name x -delete; "
-         "find t -type f -print0 | sort -z | xargs -0 -n2 -P2 echo | sort; find t -empty -type d | sort; find t -newer t/a/1/y | sort"),
+         "find t -type f -print0 | sort -z | xargs -0 -n2 -P2 echo | sort; find t -empty -type d | sort; touch -d @5 t/a/1/y; touch -d @4 t/b/1/y; find t -type f -newer t/a/1/y | sort"),
     Case("find-usr", "find /usr/bin /usr/lib/python3 -xdev | sort | md5sum", 120),
     Case("grep", "grep -rn root /etc/passwd; grep -c . /etc/services; grep -E '^(tcp|udp)' /etc/protocols; "
          "grep -P '\\d+/udp' /etc/services | head -3; grep none /etc/passwd; echo $?"),
