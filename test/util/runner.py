@@ -33,8 +33,10 @@ def sandboxed(args, mode, command, do_flags=()):
     return [args.runsc, f"--platform={mode}", *args.runsc_flag, "do", *do_flags, "--", *command]
 
 
+# Processes are started as process groups, not sessions: with autogroups the host's scheduler weighs sessions
+# against each other, and some kernels let one starve the others (docs/performance.md).
 def end_group(process):
-    """Kills a process that was started with start_new_session, with all in its group."""
+    """Kills a process that was started as a process group, with all in it."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -49,7 +51,7 @@ def run(command, timeout, stdin=None, cwd=None, env=None):
     process = subprocess.Popen(command, stdin=subprocess.PIPE if stdin is not None
                                else subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, cwd=cwd, env=env or ENV,
-                               start_new_session=True)
+                               process_group=0)
     try:
         out, _ = process.communicate(stdin, timeout=timeout)
         return process.returncode, out
@@ -65,7 +67,7 @@ def run(command, timeout, stdin=None, cwd=None, env=None):
 def lines_with_silence_limit(command, silence):
     """Yields output lines; finally an int exit status, or None if it was silent for too long."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, env=ENV, start_new_session=True)
+                               stderr=subprocess.STDOUT, env=ENV, process_group=0)
     fd, pending, ended = process.stdout.fileno(), b"", False
     while True:
         if not select.select([fd], [], [], silence)[0]:
