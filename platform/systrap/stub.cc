@@ -87,7 +87,7 @@ void ThreadOps(Arena& arena, const GuestThread& t, ControlOp ops[2]) {
 
 Status Stub::Prepare() {
   const int event = NewEvent();
-  if (event < 0) return static_cast<Errno>(-event);
+  if (event < 0) return Errno::kAgain;
   done_.Reset(event);
   std::unique_ptr<GuestThread> thread = TRY(NewSlot());
   ControlOp ops[2];

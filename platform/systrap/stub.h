@@ -37,7 +37,7 @@ class Stub : public RefCounted {
   ~Stub() override;
 
   // Writes the first batch, which makes one guest thread, for the stub to find when it starts.
-  // EAGAIN if no slot is left, EMFILE if the sentry has no descriptor left.
+  // EAGAIN if no slot or no descriptor is left.
   Status Prepare();
   // The process is there. Before any call below.
   void SetPid(int pid);
