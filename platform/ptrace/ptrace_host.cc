@@ -94,7 +94,10 @@ ErrnoOr<std::unique_ptr<platform::AddressSpace>> PtracePlatform::NewAddressSpace
       stub = std::move(idle_.back());
       idle_.pop_back();
     } else {
-      stub = TRY(template_->Fork());
+      auto forked = template_->Fork();
+      // Also where descriptors run out: the guest only learns that there is no process to be had.
+      if (!forked.ok()) return forked.error() == Errno::kNomem ? Errno::kNomem : Errno::kAgain;
+      stub = std::move(*forked);
     }
   }
   auto space = std::make_shared<Space>(*this, std::move(stub));
