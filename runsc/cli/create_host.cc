@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include <cstring>
 
 #include "platform/base/log.h"
+#include "platform/base/random.h"
 #include "platform/base/strings.h"
 #include "platform/host/file.h"
 #include "platform/host/process.h"
@@ -153,10 +153,7 @@ class RunCommand : public CreateCommand {
 // --- do ---
 
 std::string RandomId() {
-  uint32_t number = 0;
-  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-    number = static_cast<uint32_t>(getpid());
-  return StrPrintf("runsc-%08x", number);
+  return StrPrintf("runsc-%08x", static_cast<uint32_t>(HostRandom64()));
 }
 
 // "0 1000 1", with any separator that is no digit.

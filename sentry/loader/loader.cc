@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "platform/arch/auxv.h"
+#include "platform/base/random.h"
 #include "sentry/loader/elf_image.h"
 #include "sentry/loader/exec_file.h"
-#include "sentry/loader/random.h"
 #include "sentry/loader/script.h"
 #include "sentry/loader/stack.h"
 #include "sentry/loader/vdso_pages.h"
@@ -122,9 +122,9 @@ UserAddr BrkStart(MemoryManager& mm, const Program& p, const ElfPlacement& at, b
 
 StackBuilder::Random MakeRandom(bool randomize) {
   StackBuilder::Random r;
-  LoaderRandom(r.bytes.data(), r.bytes.size());
+  HostRandom(r.bytes.data(), r.bytes.size());
   if (randomize) {
-    LoaderRandom(&r.shift, sizeof(r.shift));
+    HostRandom(&r.shift, sizeof(r.shift));
     r.shift %= 8192;
   }
   return r;

@@ -55,8 +55,6 @@ void ForEachDataRange(int fd, uint64_t start, uint64_t end,
                       const std::function<void(uint64_t, uint64_t)>& found);
 // One byte a page as mincore(2); false on host errors.
 bool ResidencyMap(const char* sentry, uint64_t bytes, uint8_t* out);
-// 64 random bits from the host.
-uint64_t HostRandom64();
 
 struct MemoryManager::Impl {
   Impl(platform::Platform& platform, MemoryFile& memory, platform::AddressSpace& as,

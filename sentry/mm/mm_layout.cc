@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "platform/base/random.h"
 #include "sentry/mm/mm_impl.h"
 
 namespace runsc {

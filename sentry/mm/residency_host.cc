@@ -1,12 +1,10 @@
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <vector>
 
-#include "platform/base/log.h"
 #include "sentry/mm/mm_impl.h"
 
 namespace runsc {
@@ -41,12 +39,6 @@ void ForEachDataRange(int fd, uint64_t start, uint64_t end,
     found(static_cast<uint64_t>(data), stop);
     at = stop;
   }
-}
-
-uint64_t HostRandom64() {
-  uint64_t value = 0;
-  if (getrandom(&value, sizeof(value), 0) != sizeof(value)) Panic("getrandom failed");
-  return value;
 }
 
 }  // namespace runsc

@@ -2,10 +2,10 @@
 
 #include <cstdio>
 
+#include "platform/base/random.h"
 #include "platform/base/strings.h"
 #include "sentry/fs/proc/kernel_text.h"
 #include "sentry/fs/proc/proc_fs.h"
-#include "sentry/fs/proc/random.h"
 
 namespace runsc {
 namespace {
@@ -35,7 +35,7 @@ class UtsText final : public TextInode {
 // A version 4 UUID in text.
 std::string Uuid() {
   unsigned char b[16];
-  RandomBytes(b, sizeof(b));
+  HostRandom(b, sizeof(b));
   b[6] = static_cast<unsigned char>((b[6] & 0x0f) | 0x40);
   b[8] = static_cast<unsigned char>((b[8] & 0x3f) | 0x80);
   return StrPrintf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\n", b[0],

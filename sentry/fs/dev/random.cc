@@ -1,10 +1,7 @@
-#include <errno.h>
-#include <sys/random.h>
-
 #include <cstring>
 
-#include "platform/base/log.h"
 #include "platform/base/mutex.h"
+#include "platform/base/random.h"
 #include "sentry/fs/dev/dev.h"
 
 namespace runsc {
@@ -19,25 +16,14 @@ struct Pool {
   unsigned char bytes[kPool] ABSL_GUARDED_BY(mu);
 };
 
-void FromHost(void* out, size_t size) {
-  char* p = static_cast<char*>(out);
-  while (size != 0) {
-    ssize_t n = getrandom(p, size, 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) Panic("getrandom: %s", strerror(errno));
-    p += n;
-    size -= static_cast<size_t>(n);
-  }
-}
-
 }  // namespace
 
 void FillRandom(void* out, size_t size) {
   static Pool* pool = new Pool;
-  if (size > kSmall) return FromHost(out, size);
+  if (size > kSmall) return HostRandom(out, size);
   MutexLock l(pool->mu);
   if (pool->left < size) {
-    FromHost(pool->bytes, kPool);
+    HostRandom(pool->bytes, kPool);
     pool->left = kPool;
   }
   // Used bytes do not stay: what was given out cannot be read back later.
