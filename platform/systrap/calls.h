@@ -31,7 +31,7 @@ uint64_t ThreadCpuNanos();
 uint64_t ProcessCpuNanos(int pid);
 
 inline uint64_t Tsc() { return __builtin_ia32_rdtsc(); }
-// TSC ticks a microsecond, measured once (about a millisecond) at start.
+// TSC ticks a microsecond, measured once (a tenth of a millisecond) at start, to a part in a thousand.
 uint64_t TicksPerMicro();
 
 }  // namespace runsc::platform::systrap

@@ -25,7 +25,7 @@ uint64_t MeasureTsc() {
   const uint64_t start = MonotonicNanos();
   const uint64_t ticks = Tsc();
   uint64_t now = start;
-  while (now - start < 1000000) now = MonotonicNanos();
+  while (now - start < 100000) now = MonotonicNanos();
   const uint64_t rate = (Tsc() - ticks) * 1000 / (now - start);
   return rate == 0 ? 1 : rate;
 }
