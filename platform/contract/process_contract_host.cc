@@ -115,6 +115,26 @@ TEST_F(ProcessContract, OthersChildrenAreLeftAlone) {
 }
 
 // The stub is killed from outside while its guest runs, and while it waits.
+// Every call on a space whose process was killed before its first use ends, the first and the next.
+TEST_F(ProcessContract, KilledBeforeFirstUse) {
+  DestroyPlatform();
+  const auto known = ChildPids();
+  PlatformOptions options;
+  options.memory_fd = memory_fd();
+  auto platform = FactoryUnderTest().create(options);
+  ASSERT_TRUE(platform.ok());
+  auto as = (*platform)->NewAddressSpace().value();
+  auto context = (*platform)->NewContext().value();
+  for (int pid : Without(ChildPids(), known)) kill(pid, SIGKILL);
+  for (int i = 0; i < 3; ++i) {
+    (void)as->MapFile({kCode, kCode + kPageSize}, {memory_fd(), kDataOffset}, {.read = true},
+                      false);
+    as->Unmap({kCode, kCode + kPageSize});
+    arch::Registers regs = At(guest_syscalls);
+    EXPECT_EQ(context->Switch(*as, regs).event, Event::kGone);
+  }
+}
+
 TEST_F(ProcessContract, KilledStubIsGone) {
   for (bool running : {true, false}) {
     DestroyPlatform();

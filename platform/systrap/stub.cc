@@ -118,7 +118,6 @@ void Stub::BindControlLocked() {
 }
 
 Status Stub::RunBatchLocked(const ControlOp* ops, size_t count) {
-  if (gone()) return Errno::kSrch;
   BindControlLocked();
   batches_.fetch_add(1, std::memory_order_relaxed);
   PostLocked(ops, count);
@@ -128,6 +127,8 @@ Status Stub::RunBatchLocked(const ControlOp* ops, size_t count) {
 
 // The hint page, which the guest can write, tells at most the wrong error.
 Status Stub::AwaitBatchLocked() {
+  // A dead stub's event comes once.
+  if (gone()) return Errno::kSrch;
   const uint64_t done = AwaitEvent(done_.get());
   if (gone()) return Errno::kSrch;
   if (done == BATCH_OK) return Ok();
@@ -136,7 +137,10 @@ Status Stub::AwaitBatchLocked() {
 
 Status Stub::FinishStartLocked() {
   if (started_) return Ok();
-  TRY(AwaitBatchLocked());
+  if (Status first = AwaitBatchLocked(); !first.ok()) {
+    Kill();  // without its guest thread it is of no use
+    return first;
+  }
   started_ = true;
   GuestThread& first = *threads_[0];
   TRY(AdoptTidLocked(first, arena_.hint(index_)->results[1]));
