@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "gofer/server/session.h"
@@ -112,6 +113,7 @@ bool Session::SayHello() {
   }
   bool sent = SendMessage(socket_.get(), {reinterpret_cast<const char*>(&reply), sizeof(reply)},
                           fds, channel_count_ + 1);
+  if (!sent) LOG_WARNING("gofer: cannot hand its descriptors over: %s", strerror(errno));
   for (uint32_t i = 0; i < channel_count_; ++i) channels_[i].peer.Reset();
   memory_fd_.Reset();
   return sent;
@@ -149,9 +151,13 @@ uint32_t Session::ServeOne(Channel& c, const char* request, size_t size, uint32_
     Donation donation{kMagic, sequence};
     int fd = call.donated.get();
     header.fds = 1;
-    // A failure means that the client is gone; the main thread notices by itself.
-    SendMessage(c.socket.get(), {reinterpret_cast<const char*>(&donation), sizeof(donation)}, &fd,
-                1);
+    if (!SendMessage(c.socket.get(), {reinterpret_cast<const char*>(&donation), sizeof(donation)},
+                     &fd, 1)) {
+      // The client is gone, which the main thread notices by itself; or the host has more descriptors
+      // in flight than it lets this user have (ETOOMANYREFS), whoever sent them.
+      header = ReplyHeader{.error = static_cast<uint32_t>(Errno::kNfile)};
+      call.out.Truncate(sizeof(header));
+    }
   }
   call.out.PutAt(0, header);
   return static_cast<uint32_t>(call.out.size());
