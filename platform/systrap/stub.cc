@@ -31,6 +31,8 @@ void InitCtx(const GuestThread& t) {
   ctx->altstack[2] = STUB_SLOT_SIZE - STUB_CTX_SIZE;
   // Where the first signal frame's XSAVE area would be; the new thread's stack is below.
   ctx->fpu = (top - arch::XsaveSize() - 256) & ~uint64_t{63};
+  ctx->fpu_home = ctx->fpu;
+  ctx->fpu_size = arch::XsaveSize();
   ctx->start_sp = ctx->fpu - 128;
   ctx->xmask = arch::XsaveFeatures() & ~kXfeaturePkru & ~arch::kXfeaturesDynamic;
   ctx->clock_period = static_cast<uint32_t>(TicksPerMicro() * kClockMicros);

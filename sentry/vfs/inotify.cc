@@ -18,10 +18,17 @@ namespace {
 constexpr size_t kMaxQueued = 16384;   // fs.inotify.max_queued_events
 constexpr size_t kMaxWatches = 65536;  // of one instance
 
+// The instance of a watch that stands in InodeWatches, whose lock is held; null if it is on its way
+// out, where it waits for that lock.
+Ref<Inotify> OwnerOf(const InotifyWatch& w) {
+  return w.owner->TryIncRef() ? Ref<Inotify>::Adopt(w.owner) : Ref<Inotify>();
+}
+
 }  // namespace
 
 void InodeWatches::Notify(uint32_t event, uint32_t cookie, std::string_view name, bool unlinked) {
   std::vector<Ref<InotifyWatch>> spent;
+  std::vector<Ref<Inotify>> owners;  // let go without the lock, which the end of one takes
   MutexLock l(mu_);
   for (size_t i = 0; i < watches_.size();) {
     InotifyWatch& w = *watches_[i];
@@ -30,26 +37,32 @@ void InodeWatches::Notify(uint32_t event, uint32_t cookie, std::string_view name
       ++i;
       continue;
     }
-    w.owner->Queue({w.wd, event, cookie, std::string(name)});
-    if ((mask & IN_ONESHOT) == 0) {
+    Ref<Inotify> owner = OwnerOf(w);
+    if (owner) owner->Queue({w.wd, event, cookie, std::string(name)});
+    if (!owner || (mask & IN_ONESHOT) == 0) {
       ++i;
-      continue;
+    } else {
+      spent.push_back(std::move(watches_[i]));
+      watches_.erase(watches_.begin() + static_cast<ptrdiff_t>(i));
+      owner->Forget(spent.back()->wd);
     }
-    spent.push_back(std::move(watches_[i]));
-    watches_.erase(watches_.begin() + static_cast<ptrdiff_t>(i));
-    spent.back()->owner->Forget(spent.back()->wd);
+    if (owner) owners.push_back(std::move(owner));
   }
 }
 
 void InodeWatches::Removed() {
   std::vector<Ref<InotifyWatch>> gone;
+  std::vector<Ref<Inotify>> owners;
   MutexLock l(mu_);
   gone.swap(watches_);
   for (const Ref<InotifyWatch>& w : gone) {
+    Ref<Inotify> owner = OwnerOf(*w);
+    if (!owner) continue;
     if ((w->mask.load(std::memory_order_relaxed) & IN_DELETE_SELF) != 0) {
-      w->owner->Queue({w->wd, IN_DELETE_SELF, 0, ""});
+      owner->Queue({w->wd, IN_DELETE_SELF, 0, ""});
     }
-    w->owner->Forget(w->wd);
+    owner->Forget(w->wd);
+    owners.push_back(std::move(owner));
   }
 }
 
@@ -140,8 +153,8 @@ void Inotify::Queue(Event e) {
 }
 
 size_t Inotify::SizeOf(const Event& e) {
-  size_t name = e.name.empty() ? 0 : (e.name.size() / sizeof(inotify_event) + 1) *
-                                         sizeof(inotify_event);
+  size_t name =
+      e.name.empty() ? 0 : (e.name.size() / sizeof(inotify_event) + 1) * sizeof(inotify_event);
   return sizeof(inotify_event) + name;
 }
 

@@ -5,6 +5,9 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <thread>
+
 #include "test/util/test_util.h"
 
 namespace {
@@ -107,6 +110,30 @@ TEST_F(InotifyTest, PollAndBlockingRead) {
   EXPECT_EQ(poll(&p, 1, 0), 0);
   PutFile(dir_ / "x", "");
   EXPECT_EQ(poll(&p, 1, 0), 1);
+}
+
+// An instance goes while the last event of its watch is on the way to it.
+TEST_F(InotifyTest, ClosedWhileItsFileGoes) {
+  std::string path = dir_ / "victim";
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> watchers;
+  for (int i = 0; i < 3; i++) {
+    watchers.emplace_back([&, i] {
+      while (!stop) {
+        Fd fd(inotify_init1(IN_NONBLOCK));
+        inotify_add_watch(fd.get(), path.c_str(),
+                          IN_DELETE_SELF | IN_ATTRIB | (i == 0 ? IN_ONESHOT : 0));
+        sched_yield();
+      }
+    });
+  }
+  for (int i = 0; i < 3000; i++) {
+    PutFile(path, "x");
+    chmod(path.c_str(), 0600);
+    unlink(path.c_str());
+  }
+  stop = true;
+  for (auto& t : watchers) t.join();
 }
 
 TEST_F(InotifyTest, OldInit) {

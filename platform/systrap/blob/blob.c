@@ -19,6 +19,7 @@
   _Static_assert(offsetof(struct type, field) == (value), #field)
 OFFSET_IS(ThreadCtx, state, CTX_STATE);
 OFFSET_IS(ThreadCtx, irq, CTX_IRQ);
+OFFSET_IS(ThreadCtx, sig, CTX_SIG);
 OFFSET_IS(ThreadCtx, fpu, CTX_FPU);
 OFFSET_IS(ThreadCtx, regs, CTX_REGS);
 OFFSET_IS(ThreadCtx, regs.rdi, REGS_RDI);
@@ -72,6 +73,8 @@ long guest_clock(void* timespec);
 __attribute__((noreturn)) void restore_guest(struct ThreadCtx* ctx);
 __attribute__((noreturn)) void resume_stub(const uint64_t* gregs, uint64_t cs, uint64_t ss);
 __attribute__((noreturn)) void wait_for_sentry(struct ThreadCtx* ctx);
+__attribute__((noreturn)) void post(struct ThreadCtx* ctx);
+__attribute__((noreturn)) void post_from_start(struct ThreadCtx* ctx);
 __attribute__((noreturn)) void post_interrupted(struct ThreadCtx* ctx);
 
 #pragma GCC visibility pop
@@ -104,7 +107,7 @@ void wait_for_sentry(struct ThreadCtx* ctx) {
 
 // Gives the turn to the sentry. Interrupts until here need no mark: the sentry looks for them
 // itself before it sends the guest on.
-__attribute__((noreturn)) static void Post(struct ThreadCtx* ctx) {
+void post(struct ThreadCtx* ctx) {
   uint64_t now = Tsc();
   if (now - ctx->clock_tsc > ctx->clock_period) {
     guest_clock(&ctx->cpu_sec);
@@ -114,11 +117,6 @@ __attribute__((noreturn)) static void Post(struct ThreadCtx* ctx) {
   __atomic_exchange_n(&ctx->state, STATE_SENTRY, __ATOMIC_SEQ_CST);
   if (Load(&ctx->sentry_waiting)) guest_futex(&ctx->state, FUTEX_WAKE, 1);
   wait_for_sentry(ctx);
-}
-
-void post_interrupted(struct ThreadCtx* ctx) {
-  ctx->sig = STUB_INTERRUPT_SIGNAL;
-  Post(ctx);
 }
 
 static void SaveRegisters(struct StubRegs* r, const struct sigcontext_64* c) {
@@ -142,6 +140,19 @@ static void SaveRegisters(struct StubRegs* r, const struct sigcontext_64* c) {
   r->rsp = c->sp;
   __asm__ volatile("rdfsbase %0" : "=r"(r->fs_base));
   __asm__ volatile("rdgsbase %0" : "=r"(r->gs_base));
+}
+
+// Moves the guest's FPU state to where it does not depend on the stack.
+static void HomeFpu(struct ThreadCtx* ctx, uint64_t from) {
+  uint64_t to = ctx->fpu_home, words = ctx->fpu_size / 8;
+  if (to < from) {
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words)::"memory");
+  } else if (to > from) {
+    to += (words - 1) * 8;
+    from += (words - 1) * 8;
+    __asm__ volatile("std; rep movsq; cld" : "+D"(to), "+S"(from), "+c"(words)::"memory", "cc");
+  }
+  ctx->fpu = ctx->fpu_home;
 }
 
 static struct ThreadCtx* CtxOfStack(const void* sp) {
@@ -168,7 +179,10 @@ static void HandleSignal(int sig, const siginfo_t* info, const struct StubFrame*
                      : "memory", "cc");
   }
   const int restoring = ip >= (uint64_t)restore_start && ip < (uint64_t)restore_end;
-  if (restoring && ip >= (uint64_t)restore_fpu_done) ctx->fpu = (uint64_t)mc->fpstate;
+  // Else each stop on the way into the guest would go on deeper in the stack than the one before.
+  if (restoring) {
+    HomeFpu(ctx, ip >= (uint64_t)restore_fpu_done ? (uint64_t)mc->fpstate : ctx->fpu);
+  }
   if (sig == STUB_INTERRUPT_SIGNAL) {
     if (restoring) post_interrupted(ctx);
     if (ip >= (uint64_t)blob_entry && ip < (uint64_t)blob_text_end) {
@@ -190,7 +204,8 @@ static void HandleSignal(int sig, const siginfo_t* info, const struct StubFrame*
     ctx->err = (uint32_t)mc->err;
     ctx->trapno = (uint32_t)mc->trapno;
   }
-  Post(ctx);
+  if (restoring) post_from_start(ctx);
+  post(ctx);
 }
 
 // --- template process ---

@@ -299,6 +299,17 @@ restore_fpu_done:
 restore_end:
   ud2
 
+// void post_interrupted(struct ThreadCtx*), void post_from_start(struct ThreadCtx*): give the turn to
+// the sentry, with nothing on the stack.
+  .globl post_interrupted, post_from_start
+post_interrupted:
+  movl $STUB_INTERRUPT_SIGNAL, CTX_SIG(%rdi)
+post_from_start:
+  movq CTX_START_SP(%rdi), %rsp
+  xorl %ebp, %ebp
+  call post
+  ud2
+
 // void resume_stub(const uint64_t* gregs, uint64_t cs, uint64_t ss): back to where a signal
 // interrupted the stub's own code. gregs is mcontext_t's array.
   .globl resume_stub

@@ -63,6 +63,7 @@
 // Offsets for assembly, checked in blob.c.
 #define CTX_STATE 0
 #define CTX_IRQ 12
+#define CTX_SIG 16
 #define CTX_FPU 48
 #define CTX_REGS 64
 #define CTX_XMASK 336
@@ -122,7 +123,8 @@ struct ThreadCtx {
   uint32_t spin;            // TSC ticks that the stub may spin for an answer
   uint32_t pad0;
   struct StubRegs regs;     // at 64
-  uint64_t pad1[7];
+  uint64_t pad1[5];
+  uint64_t fpu_home, fpu_size;  // the XSAVE area above start_sp, where `fpu` points at first
   uint64_t xmask;           // at 336: XCR0 features to restore
   uint32_t fast;            // registers are what SYSRET would leave; set by the stub itself
   uint32_t clock_period;    // TSC ticks between readings of the CPU clock
@@ -130,7 +132,7 @@ struct ThreadCtx {
   int64_t cpu_sec, cpu_nsec;  // CPU time of this stub thread then
   uint64_t pad2[1];
   uint64_t altstack[3];     // at 384: stack_t for sigaltstack(2)
-  uint64_t start_sp;        // stack of a new thread until its first event
+  uint64_t start_sp;        // stack of a new thread, and of one that was stopped on its way out
 };
 
 struct ControlOp {
