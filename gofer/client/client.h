@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "gofer/protocol/channel.h"
@@ -16,6 +15,7 @@
 #include "platform/base/errno.h"
 #include "platform/base/fd.h"
 #include "platform/base/mutex.h"
+#include "platform/host/thread.h"
 
 namespace runsc::gofer {
 
@@ -126,7 +126,7 @@ class Client {
 
   explicit Client(const ClientOptions& options) : options_(options) {}
   std::string Handshake(Fd socket);
-  void StartWatcher();
+  Status StartWatcher();
   void Watch();
   // Marks the gofer dead, wakes everyone, tells the listener. Returns EIO.
   Errno Die(const std::string& reason);
@@ -146,7 +146,7 @@ class Client {
   std::unique_ptr<Channel[]> channels_;
   std::atomic<bool> dead_{false};
   std::atomic<bool> told_{false};
-  std::thread watcher_;
+  host::Thread watcher_;
   Fd stop_fd_;  // an eventfd that tells the watcher to end
 
   Mutex<LockRank::kGoferClient> mu_;

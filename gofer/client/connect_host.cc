@@ -38,7 +38,10 @@ std::unique_ptr<Client> Client::Connect(Fd socket, const ClientOptions& options,
   std::unique_ptr<Client> client(new Client(options));
   *error = client->Handshake(std::move(socket));
   if (!error->empty()) return nullptr;
-  client->StartWatcher();
+  if (!client->StartWatcher().ok()) {
+    *error = "the host refuses a thread or a descriptor";
+    return nullptr;
+  }
   return client;
 }
 
@@ -80,9 +83,10 @@ std::string Client::Handshake(Fd socket) {
   return "";
 }
 
-void Client::StartWatcher() {
+Status Client::StartWatcher() {
   stop_fd_.Reset(eventfd(0, EFD_CLOEXEC));
-  watcher_ = std::thread([this] { Watch(); });
+  if (!stop_fd_.ok()) return Errno::kMfile;
+  return watcher_.Start([this] { Watch(); });
 }
 
 void Client::Watch() {
@@ -108,7 +112,7 @@ Client::~Client() {
     uint64_t one = 1;
     ssize_t ignored = write(stop_fd_.get(), &one, sizeof(one));
     (void)ignored;
-    watcher_.join();
+    watcher_.Join();
   }
   UnmapMemory(memory_, channel_count_);
 }

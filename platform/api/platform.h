@@ -81,6 +81,10 @@ class Context {
  public:
   virtual ~Context() = default;
 
+  // Takes what running in `as` needs of the host, so that the first Switch into it cannot fail for
+  // want of it. From the thread that makes the context, before the one that will use it. EAGAIN or
+  // ENOMEM if the host refuses.
+  virtual Status Prepare(AddressSpace&) { return Ok(); }
   // Runs guest code in `as` from `regs` until an event. On return `regs` is the guest's state.
   // A system call's result is set in regs before the next Switch. Interrupts that arrived since
   // the last return of kInterrupted make it return at once.

@@ -2,14 +2,18 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <atomic>
 
 #include "platform/base/errno.h"
 #include "platform/host/file.h"
 #include "platform/host/process.h"
 #include "platform/host/pty.h"
 #include "platform/host/socket.h"
+#include "platform/host/thread.h"
 
 namespace runsc::host {
 namespace {
@@ -104,6 +108,34 @@ TEST(PtyTest, SlaveIsATerminal) {
   ASSERT_TRUE(pty.ok()) << pty.error().text;
   EXPECT_TRUE(IsTerminal(pty->slave.get()));
   EXPECT_TRUE(SetWindowSize(pty->slave.get(), 24, 80).ok());
+}
+
+TEST(ThreadTest, RunsAndMayBeRefused) {
+  int value = 0;
+  Thread thread;
+  ASSERT_TRUE(thread.Start([&] { value = 1; }).ok());
+  thread.Join();
+  EXPECT_EQ(value, 1);
+
+  // glibc keeps stacks of threads that ended, and some more threads can use those.
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit none{4096, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &none), 0);
+  Status refused = Ok();
+  std::atomic<bool> end{false};
+  Thread many[64];
+  for (Thread& t : many) {
+    refused = t.Start([&] { end.wait(false); });
+    if (!refused.ok()) break;
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_EQ(refused.error(), Errno::kAgain);
+  end.store(true);
+  end.notify_all();
+  for (Thread& t : many) {
+    if (t.joinable()) t.Join();
+  }
 }
 
 }  // namespace

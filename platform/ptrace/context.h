@@ -19,6 +19,7 @@ class PtraceContext final : public platform::Context {
   explicit PtraceContext(PtracePlatform& platform);
   ~PtraceContext() override;
 
+  Status Prepare(platform::AddressSpace& as) override;
   platform::Stop Switch(platform::AddressSpace& as, arch::Registers& regs) override;
   void Interrupt() override;
   arch::FpuState SaveFpu() override;
@@ -37,8 +38,9 @@ class PtraceContext final : public platform::Context {
   void StopUsage();
 
   Placement::Seat seat_;
-  std::shared_ptr<Space> space_;  // where it is bound, or null
-  Place place_;
+  std::shared_ptr<Space> reserved_;  // where place_ is taken and not yet attached to, or null
+  std::shared_ptr<Space> space_;     // where it is bound, or null
+  Place place_;                      // of whichever is not null
   int32_t tracer_ = -1;  // thread id of the thread that attached
   Tracee tracee_;
   // What to load before the next run, if stale_; else the place has the state.

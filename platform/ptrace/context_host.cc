@@ -2,6 +2,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "platform/ptrace/context.h"
 #include "platform/ptrace/platform.h"
 
@@ -52,12 +54,24 @@ void PtraceContext::StopUsage() {
   usage_pid_ = -1;
 }
 
+// From the parent's thread: attaching is the tracer's, at the first Switch.
+Status PtraceContext::Prepare(platform::AddressSpace& as) {
+  Release();
+  const std::shared_ptr<Space>& space = static_cast<PtraceAddressSpace&>(as).space();
+  place_ = TRY(space->TakePlace());
+  reserved_ = space;
+  return Ok();
+}
+
 bool PtraceContext::Bind(const std::shared_ptr<Space>& space) {
   if (space_ == space && tracer_ == ThreadId()) return true;
-  Release();
-  ErrnoOr<Place> place = space->TakePlace();
-  if (!place.ok()) return false;
-  place_ = *place;
+  if (reserved_ != space) {
+    Release();
+    ErrnoOr<Place> place = space->TakePlace();
+    if (!place.ok()) return false;
+    place_ = *place;
+  }
+  reserved_ = nullptr;
   if (!Tracee::Attach(place_.pid, place_.slot, tracee_)) {
     KillStub(place_.pid);
     space->DropPlace(place_);
@@ -81,6 +95,7 @@ void PtraceContext::PlaceDied() {
 
 void PtraceContext::Release() {
   seat_.Idle();
+  if (reserved_ != nullptr) std::exchange(reserved_, nullptr)->ReturnPlace(place_);
   if (space_ == nullptr) return;
   if (!stale_ && tracee_.GetFpu(fpu_)) stale_ = true;
   // From another thread than the tracer all this fails, and the place can only be killed.

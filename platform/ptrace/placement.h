@@ -4,11 +4,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "platform/api/platform.h"
 #include "platform/base/mutex.h"
+#include "platform/host/thread.h"
 
 namespace runsc::ptrace_platform {
 
@@ -20,6 +20,8 @@ class Placement {
  public:
   // Over the CPUs that the calling thread may use.
   Placement();
+  // Starts the watcher; EAGAIN if the host refuses a thread.
+  Status Start();
   ~Placement();
 
   // One sentry thread and the guest process that it traces.
@@ -71,7 +73,7 @@ class Placement {
   std::atomic<uint32_t> watch_word_{0};         // futex: 0 asleep, 1 awake, 2 stop
   Mutex<LockRank::kPlacement> mu_;
   std::vector<Seat*> seats_ ABSL_GUARDED_BY(mu_);
-  std::thread watcher_;
+  host::Thread watcher_;
 };
 
 }  // namespace runsc::ptrace_platform

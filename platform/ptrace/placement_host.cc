@@ -27,14 +27,18 @@ constexpr uint32_t kRebalanceEvery = 64;
 Placement::Placement() : cpus_(host::AllowedCpus()) {
   if (cpus_.size() < 2) return;  // nothing to place
   loads_ = std::make_unique<std::atomic<int>[]>(cpus_.size());
-  watcher_ = std::thread([this] { Watch(); });
+}
+
+Status Placement::Start() {
+  if (cpus_.size() < 2) return Ok();
+  return watcher_.Start([this] { Watch(); });
 }
 
 Placement::~Placement() {
   if (!watcher_.joinable()) return;
   watch_word_.store(kStop);
   syscall(SYS_futex, &watch_word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-  watcher_.join();
+  watcher_.Join();
 }
 
 // Index of the CPU with the fewest runnable seats; `preferred` (index or -1) wins ties.

@@ -2,10 +2,10 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <thread>
 #include <utility>
 
 #include "platform/base/fd.h"
+#include "platform/host/thread.h"
 #include "platform/ptrace/address_space.h"
 #include "platform/ptrace/context.h"
 #include "platform/ptrace/platform.h"
@@ -52,10 +52,14 @@ std::optional<std::string> SelfTest() {
   platform::PlatformOptions options;
   options.memory_fd = fd.get();
   auto created = PtracePlatform::Create(options);
-  if (!created.ok()) return "the host refuses the first stub process (seccomp, memfd or clone)";
+  if (!created.ok()) return "the host refuses the first stub process or a thread (seccomp, memfd, clone or a limit)";
   // On a thread of its own: who runs a guest ends up bound to one CPU.
   std::optional<std::string> why;
-  std::thread([&] { why = RunGuest(**created, fd.get()); }).join();
+  host::Thread runner;
+  if (!runner.Start([&] { why = RunGuest(**created, fd.get()); }).ok()) {
+    return "the host refuses a thread";
+  }
+  runner.Join();
   return why;
 }
 
@@ -75,6 +79,7 @@ ErrnoOr<std::unique_ptr<platform::Platform>> PtracePlatform::Create(
     MutexLock l(p->mu_);
     p->template_ = TRY(StubProcess::SpawnTemplate(*p->files_));
   }
+  TRY(p->placement_.Start());
   return std::unique_ptr<platform::Platform>(std::move(p));
 }
 
@@ -100,6 +105,8 @@ ErrnoOr<std::unique_ptr<platform::AddressSpace>> PtracePlatform::NewAddressSpace
       stub = std::move(*forked);
     }
   }
+  // A place now, since execve(2) cannot fail any more when its thread goes there.
+  stub->ReturnParked(TRY(stub->TakePlace()));
   auto space = std::make_shared<Space>(*this, std::move(stub));
   return std::unique_ptr<platform::AddressSpace>(new PtraceAddressSpace(std::move(space)));
 }

@@ -19,6 +19,7 @@ class SystrapContext : public Context {
   explicit SystrapContext(const CpuTable& cpus) : placement_(cpus), fpu_(arch::InitialFpuState()) {}
   ~SystrapContext() override { Release(); }
 
+  Status Prepare(AddressSpace& as) override { return Bind(static_cast<SystrapAddressSpace&>(as)); }
   Stop Switch(AddressSpace& as, arch::Registers& regs) override;
   void Interrupt() override;
   arch::FpuState SaveFpu() override;

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include <cstring>
+#include <utility>
 
 #include "platform/arch/registers.h"
 #include "platform/arch/xsave_layout.h"
@@ -203,14 +204,15 @@ Status Stub::AdoptTidLocked(GuestThread& thread, int64_t tid) {
 }
 
 ErrnoOr<GuestThread*> Stub::NewThreadLocked() {
-  std::unique_ptr<GuestThread> thread = TRY(NewSlot());
-  GuestThread* raw = thread.get();
-  threads_.push_back(std::move(thread));
+  if (refused_ == nullptr) {
+    threads_.push_back(TRY(NewSlot()));
+    refused_ = threads_.back().get();
+  }
   ControlOp ops[2];
-  ThreadOps(arena_, *raw, ops);
+  ThreadOps(arena_, *refused_, ops);
   TRY(RunBatchLocked(ops, 2));
-  TRY(AdoptTidLocked(*raw, arena_.hint(index_)->results[1]));
-  return raw;
+  TRY(AdoptTidLocked(*refused_, arena_.hint(index_)->results[1]));
+  return std::exchange(refused_, nullptr);
 }
 
 ErrnoOr<GuestThread*> Stub::AcquireThread() {
@@ -223,6 +225,11 @@ ErrnoOr<GuestThread*> Stub::AcquireThread() {
     return thread;
   }
   return NewThreadLocked();
+}
+
+Status Stub::EnsureThread() {
+  ReleaseThread(TRY(AcquireThread()));
+  return Ok();
 }
 
 void Stub::ReleaseThread(GuestThread* thread) {

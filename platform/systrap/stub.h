@@ -54,6 +54,8 @@ class Stub : public RefCounted {
 
   // A guest thread waiting for registers: one that was released, or a new one.
   ErrnoOr<GuestThread*> AcquireThread();
+  // There is one to acquire; EAGAIN if the host refuses it.
+  Status EnsureThread();
   void ReleaseThread(GuestThread* thread);
   // Sends the interrupt signal.
   void Interrupt(const GuestThread& thread);
@@ -92,6 +94,9 @@ class Stub : public RefCounted {
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   int control_cpu_ ABSL_GUARDED_BY(mu_) = -1;
   std::vector<std::unique_ptr<GuestThread>> threads_ ABSL_GUARDED_BY(mu_);
+  // One of threads_ that the host has refused so far. Its slot may be mapped here already, so that it
+  // cannot serve another stub.
+  GuestThread* refused_ ABSL_GUARDED_BY(mu_) = nullptr;
   std::vector<GuestThread*> parked_ ABSL_GUARDED_BY(mu_);
 
   // Held while pid_ is used for a host call, which is allowed while it is ours.

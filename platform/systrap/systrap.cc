@@ -29,6 +29,12 @@ class SystrapPlatform : public Platform {
   AddrRange user_range() const override { return kUserRange; }
   ErrnoOr<std::unique_ptr<AddressSpace>> NewAddressSpace() override {
     Ref<Stub> stub = TRY(pool_->Take());
+    // Now, since execve(2) cannot fail any more when its thread goes there.
+    Status ready = stub->EnsureThread();
+    if (!ready.ok()) {
+      stub->Kill();
+      return ready.error() == Errno::kSrch ? Errno::kAgain : ready.error();
+    }
     return std::unique_ptr<AddressSpace>(std::make_unique<SystrapAddressSpace>(std::move(stub)));
   }
   ErrnoOr<std::unique_ptr<Context>> NewContext() override {

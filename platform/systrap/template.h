@@ -6,8 +6,8 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 
+#include "platform/host/thread.h"
 #include "platform/systrap/arena.h"
 
 namespace runsc::platform::systrap {
@@ -48,7 +48,7 @@ class StubTemplate {
   int pid_ = -1;
   uint32_t requested_ = 0;
   std::atomic<bool> dead_{false};
-  std::thread reaper_;
+  host::Thread reaper_;
 };
 
 }  // namespace runsc::platform::systrap

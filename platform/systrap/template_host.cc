@@ -116,8 +116,12 @@ std::unique_ptr<StubTemplate> StubTemplate::Start(Arena& arena, std::function<vo
   sigset_t all, old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  self->reaper_ = std::thread([&] { self->ReaperMain(why, &started); });
+  const Status running = self->reaper_.Start([&] { self->ReaperMain(why, &started); });
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  if (!running.ok()) {
+    *why = "the host refuses a thread";
+    return nullptr;
+  }
   started.wait(0);
   if (started.load() < 0) return nullptr;
   return self;
@@ -189,7 +193,7 @@ void StubTemplate::ReapUntilNoneLeft() {
 
 void StubTemplate::Shutdown() {
   if (pid_ > 0 && !dead()) KillProcess(pid_);
-  if (reaper_.joinable()) reaper_.join();
+  if (reaper_.joinable()) reaper_.Join();
 }
 
 bool StubTemplate::Request(uint32_t index) {

@@ -14,6 +14,7 @@
 #include "runsc/boot/special_mounts.h"
 #include "runsc/filters/filters.h"
 #include "sentry/loader/loader.h"
+#include "sentry/time/timer.h"
 #include "sentry/usermem/usermem.h"
 #include "syscalls/table/table.h"
 #include "syscalls/trace/trace.h"
@@ -101,6 +102,7 @@ HostOr<control::BootReply> KernelBackend::Boot(const control::BootRequest& reque
   kernel.total_memory = request.total_memory;
   kernel_ = Kernel::Create(kernel);
   if (kernel_ == nullptr) return TextError("cannot create the kernel");
+  if (!TimerQueue::Get().Start().ok()) return TextError("the host refuses a thread");
   RegisterDevices(*kernel_);
   TRY(SetUpTrace(request));
   if (request.seccomp) {
@@ -158,7 +160,8 @@ HostOr<int32_t> KernelBackend::Start(const std::string& container) {
   Container* c = TRY(Find(container));
   c->init = TRY(Launch(*c, c->config.process, std::move(c->stdio)));
   int32_t pid = c->init->pid();
-  kernel_->StartProcess(*c->init);
+  Status started = kernel_->StartProcess(*c->init);
+  if (!started.ok()) return StartError(c->config.process.argv[0], started.error());
   return pid;
 }
 
@@ -181,7 +184,8 @@ HostOr<int32_t> KernelBackend::Exec(const control::ExecRequest& request, std::ar
   }
   Ref<ThreadGroup> group = TRY(Launch(*c, process, std::move(stdio)));
   int32_t pid = group->pid();
-  kernel_->StartProcess(*group);
+  Status started = kernel_->StartProcess(*group);
+  if (!started.ok()) return StartError(process.argv[0], started.error());
   return pid;
 }
 

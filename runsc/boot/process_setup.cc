@@ -188,6 +188,7 @@ HostError StartError(const std::string& program, Errno error) {
                      : error == Errno::kIsdir  ? "is a directory"
                      : error == Errno::kNotdir ? "not a directory"
                      : error == Errno::kNomem  ? "cannot allocate memory"
+                     : error == Errno::kAgain  ? "the host refuses another process (ulimit -u, pids cgroup)"
                      : error == Errno::k2big   ? "argument list too long"
                                                : ErrnoName(error);
   return {StrPrintf("exec: \"%s\": %s", program.c_str(), text), code};

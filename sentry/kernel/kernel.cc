@@ -10,6 +10,7 @@
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/signal_delivery.h"
 #include "sentry/kernel/task_builder.h"
+#include "sentry/kernel/task_exit.h"
 #include "sentry/kernel/task_runner.h"
 #include "sentry/kernel/task_state.h"
 #include "sentry/kernel/task_tree.h"
@@ -95,6 +96,7 @@ ErrnoOr<Ref<ThreadGroup>> Kernel::CreateProcess(ProcessArgs args) {
   LoadedProgram program = TRY(LoadFromPath(*options_.loader, request));
   auto context = TRY(tree_->threads.NewContext(*options_.platform));
   context->LoadFpu(arch::InitialFpuState());
+  TRY(context->Prepare(program.mm->address_space()));
   auto group = Ref<ThreadGroup>::Adopt(
       new ThreadGroup(*this, MakeRef<SignalHandlers>(), std::move(args.container_id)));
   for (const auto& [resource, limit] : args.limits) {
@@ -153,11 +155,12 @@ Status TaskBuilder::LinkFirst(Task& t, bool mortal_init) {
   return Ok();
 }
 
-void Kernel::StartProcess(ThreadGroup& group) {
+Status Kernel::StartProcess(ThreadGroup& group) {
   Ref<Task> leader = group.leader();
   leader->state().run_state.store('R', std::memory_order_relaxed);
   Status started = tree_->threads.Start(leader);
-  if (!started.ok()) Panic("the host refuses a thread for process %d", group.pid());
+  if (!started.ok()) TaskExit::Abandon(*leader);
+  return started;
 }
 
 void Kernel::KillAll() {
@@ -174,7 +177,7 @@ void Kernel::KillAll() {
     // One that was created but not started leaves as the others do.
     Ref<Task> leader = g->leader();
     if (leader && leader->state().run_state.load(std::memory_order_relaxed) == kParked) {
-      StartProcess(*g);
+      (void)StartProcess(*g);
     }
   }
   groups.clear();

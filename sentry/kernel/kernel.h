@@ -68,10 +68,11 @@ class Kernel {
   platform::Platform& platform() { return *options_.platform; }
   MemoryFile& memory() { return *options_.memory; }
 
-  // Loads the program and creates its first task, which runs at StartProcess's return only after
-  // Run() of the group. Errors are execve(2)'s.
+  // Loads the program and creates its first task, which does not run before StartProcess. Errors are
+  // execve(2)'s.
   ErrnoOr<Ref<ThreadGroup>> CreateProcess(ProcessArgs args);
-  void StartProcess(ThreadGroup& group);
+  // EAGAIN if the host refuses a thread: the process is then as if it had never been.
+  Status StartProcess(ThreadGroup& group);
   // SIGKILL to all; returns when every task is gone.
   void KillAll();
 

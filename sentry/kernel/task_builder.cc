@@ -152,6 +152,7 @@ ErrnoOr<Ref<Task>> TaskBuilder::MakeTask(Task& parent, const CloneRequest& r, Pa
   auto child = Ref<Task>::Adopt(new Task(kernel, std::move(group)));
   child->state().context = TRY(kernel.tree().threads.NewContext(kernel.platform()));
   child->state().context->LoadFpu(parent.context().SaveFpu());
+  TRY(child->state().context->Prepare(parts.mm->address_space()));
   child->state().start_time.store(static_cast<uint64_t>(BoottimeNanos()),
                                   std::memory_order_relaxed);
   child->mm_ = std::move(parts.mm);

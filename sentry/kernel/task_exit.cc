@@ -155,18 +155,21 @@ void TaskExit::LetGo(Task& t) {
   ReleaseVforkParent(t);
 }
 
+// A thread that exits alone while the process stops no longer holds that up.
+void TaskExit::LeaveStop(Task& t) {
+  GroupState& s = t.group().state();
+  int32_t stopped = 0;
+  {
+    MutexLock l(s.mu);
+    if (SignalDelivery::LeaveStopLocked(s, t.state())) stopped = s.unreported_stop;
+  }
+  if (stopped != 0) SignalDelivery::TellParent(t.group(), abi::kCldStopped, stopped);
+}
+
 void TaskExit::Run(Task& t) {
   TaskState& ts = t.state();
   GroupState& s = t.group().state();
-  {
-    // A thread that exits alone while the process stops no longer holds that up.
-    int32_t stopped = 0;
-    {
-      MutexLock l(s.mu);
-      if (SignalDelivery::LeaveStopLocked(s, ts)) stopped = s.unreported_stop;
-    }
-    if (stopped != 0) SignalDelivery::TellParent(t.group(), abi::kCldStopped, stopped);
-  }
+  LeaveStop(t);
   bool last = IsLastThread(t);
   if (last) {
     s.timers->Close();
@@ -183,14 +186,43 @@ void TaskExit::Run(Task& t) {
 
 void TaskExit::Abandon(Task& t) {
   t.Exit(ExitStatus{.signal = SIGKILL});
-  IsLastThread(t);
+  LeaveStop(t);
+  if (IsLastThread(t)) {
+    t.group().state().timers->Close();
+    Disown(t.group());
+  }
+  Ref<MemoryManager> mm;
+  Ref<FdTable> fds;
+  Ref<FsContext> fs;
   {
     MutexLock l(t.mu_);
-    t.mm_ = nullptr;
-    t.fds_ = nullptr;
-    t.fs_ = nullptr;
+    mm = std::move(t.mm_);
+    fds = std::move(t.fds_);
+    fs = std::move(t.fs_);
   }
   Unlink(t);
+}
+
+// A process that never ran leaves no zombie, and nobody is told of its end.
+void TaskExit::Disown(ThreadGroup& g) {
+  HangUpTerminal(g);
+  Ref<ThreadGroup> parent;
+  Ref<ThreadGroup> entry;  // the parent's reference dies unlocked
+  {
+    MutexLock l(g.kernel().tree().mu);
+    GroupState& s = g.state();
+    s.listener = nullptr;
+    if (s.parent == nullptr) return;
+    parent = Ref<ThreadGroup>(s.parent);
+    auto it = parent->state().children.find(g.pid());
+    if (it != parent->state().children.end()) {
+      entry = std::move(it->second);
+      parent->state().children.erase(it);
+    }
+    s.parent = nullptr;
+    s.parent_task = nullptr;
+  }
+  WakeParent(*parent);  // it may wait for this child, which it no longer has
 }
 
 void TaskExit::Unlink(Task& t) {

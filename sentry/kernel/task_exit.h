@@ -14,7 +14,7 @@ class TaskExit {
  public:
   // The end of the own thread's task.
   static void Run(Task& t);
-  // Ends a task that never ran.
+  // Ends a task that never ran, as if it had never been.
   static void Abandon(Task& t);
   // Objects that a function under the tree lock let go of; they die when this does, unlocked.
   struct Garbage {
@@ -36,6 +36,8 @@ class TaskExit {
   static bool IsLastThread(Task& t);
   static void HangUpTerminal(ThreadGroup& g);
   static void CloseNamespace(Task& t);
+  static void LeaveStop(Task& t);
+  static void Disown(ThreadGroup& g);
   static void LetGo(Task& t);
   static void Unlink(Task& t);
   static void LeaveGroup(TaskTree& tree, Task& t, Garbage& garbage)

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "platform/base/errno.h"
 #include "platform/base/mutex.h"
 #include "sentry/time/clock.h"
 
@@ -51,6 +52,9 @@ class TimerQueue {
   ~TimerQueue();
   TimerQueue(const TimerQueue&) = delete;
 
+  // Starts the thread. Boot does, while the guest cannot be the reason for the host to refuse it
+  // (EAGAIN): setitimer(2) and its like have no error for that. Else the first timer does.
+  Status Start();
   // Runs what is due now; answers the monotonic time to come back at.
   int64_t RunDue();
 
@@ -63,6 +67,7 @@ class TimerQueue {
   int64_t RunAllDue();
   void RunOne(Timer& t);
   bool OnTimerThread() const;
+  Status StartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeThread(int64_t deadline);
 
   TimerClock& monotonic_;

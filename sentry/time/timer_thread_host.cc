@@ -3,8 +3,9 @@
 #include <sys/prctl.h>
 
 #include <atomic>
-#include <thread>
 
+#include "platform/base/log.h"
+#include "platform/host/thread.h"
 #include "sentry/time/timer.h"
 #include "sentry/wait/wait.h"
 
@@ -14,7 +15,7 @@ struct TimerQueue::Thread {
   std::atomic<bool> stop{false};
   // Until when the thread sleeps, or -1 while it runs: an earlier deadline must wake it.
   std::atomic<int64_t> sleeps_until{-1};
-  std::thread thread;
+  host::Thread thread;
 
   void Main(TimerQueue& queue) {
     sigset_t all;
@@ -49,7 +50,19 @@ TimerQueue::~TimerQueue() {
   if (thread == nullptr) return;
   thread->stop.store(true);
   thread->blocker.Wake();
-  thread->thread.join();
+  thread->thread.Join();
+}
+
+Status TimerQueue::Start() {
+  MutexLock l(mu_);
+  return thread_ == nullptr ? StartLocked() : Ok();
+}
+
+Status TimerQueue::StartLocked() {
+  auto thread = std::make_unique<Thread>();
+  TRY(thread->thread.Start([this, t = thread.get()] { t->Main(*this); }));
+  thread_ = std::move(thread);
+  return Ok();
 }
 
 void TimerQueue::WakeThread(int64_t deadline) {
@@ -58,8 +71,7 @@ void TimerQueue::WakeThread(int64_t deadline) {
   {
     MutexLock l(mu_);
     if (thread_ == nullptr) {
-      thread_ = std::make_unique<Thread>();
-      thread_->thread = std::thread([this, t = thread_.get()] { t->Main(*this); });
+      CHECK_OR_PANIC(StartLocked().ok());
       return;
     }
     thread = thread_.get();

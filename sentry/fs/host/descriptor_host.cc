@@ -73,7 +73,7 @@ Descriptor::Descriptor(Fd fd, uint32_t mode, uint32_t access)
     : fd_(std::move(fd)), mode_(mode), access_(access) {}
 
 Descriptor::~Descriptor() {
-  if (watch_id_ != 0) Poller::Get().Remove(this);
+  if (watch_id_ != 0) Poller::Get()->Remove(this);
 }
 
 ErrnoOr<Ref<Descriptor>> Descriptor::New(Fd fd) {
@@ -91,7 +91,11 @@ ErrnoOr<Ref<Descriptor>> Descriptor::New(Fd fd) {
   d->device_ = {major(st.st_rdev), minor(st.st_rdev)};
   termios settings;
   d->terminal_ = S_ISCHR(st.st_mode) && tcgetattr(d->fd(), &settings) == 0;
-  if (!d->seekable_) d->watch_id_ = Poller::Get().Add(d.get());
+  if (!d->seekable_) {
+    Poller* poller = Poller::Get();
+    if (poller == nullptr) return Errno::kAgain;
+    d->watch_id_ = poller->Add(d.get());
+  }
   return d;
 }
 
@@ -103,7 +107,7 @@ EventMask Descriptor::Ready(EventMask mask) {
 }
 
 void Descriptor::Watch() {
-  if (watch_id_ != 0 && !armed_.exchange(true)) Poller::Get().Arm(this, true);
+  if (watch_id_ != 0 && !armed_.exchange(true)) Poller::Get()->Arm(this, true);
 }
 
 ErrnoOr<size_t> Descriptor::ReadOnce(UserOut& dst, int64_t offset) {

@@ -1,6 +1,7 @@
 #ifndef SENTRY_FS_HOST_POLLER_H_
 #define SENTRY_FS_HOST_POLLER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 
@@ -14,8 +15,8 @@ namespace runsc::host_fs {
 // triggered: a waiter looks again after adding itself, so only changes matter.
 class Poller {
  public:
-  // The one there is; made with its thread on first use.
-  static Poller& Get();
+  // The one there is, made with its thread on first use; null if the host refuses that now.
+  static Poller* Get();
 
   // An id for Arm; 0 if the host cannot poll the descriptor.
   uint64_t Add(Descriptor* d);
@@ -23,11 +24,13 @@ class Poller {
   void Arm(Descriptor* d, bool on);
 
  private:
-  Poller();
+  Poller() = default;
+  Status Start();
   void Loop();
   void Deliver(uint64_t id, EventMask events);
 
-  Fd epoll_;
+  std::atomic<bool> started_{false};
+  Fd epoll_;  // set before started_
   Mutex<LockRank::kHostPoller> mu_;
   uint64_t next_id_ ABSL_GUARDED_BY(mu_) = 1;
   std::map<uint64_t, Descriptor*> watched_ ABSL_GUARDED_BY(mu_);

@@ -3,9 +3,8 @@
 #include <sys/epoll.h>
 
 #include <cerrno>
-#include <thread>
 
-#include "platform/base/log.h"
+#include "platform/host/thread.h"
 
 namespace runsc::host_fs {
 namespace {
@@ -14,14 +13,22 @@ constexpr uint32_t kAll = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
 
-Poller& Poller::Get() {
-  static Poller* poller = new Poller;  // its thread outlives every static
-  return *poller;
+Poller* Poller::Get() {
+  static auto* poller = new Poller;  // its thread outlives every static
+  return poller->Start().ok() ? poller : nullptr;
 }
 
-Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  CHECK_OR_PANIC(epoll_.ok());
-  std::thread([this] { Loop(); }).detach();
+Status Poller::Start() {
+  if (started_.load(std::memory_order_acquire)) return Ok();
+  MutexLock l(mu_);
+  if (started_.load(std::memory_order_relaxed)) return Ok();
+  if (!epoll_.ok()) epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.ok()) return Errno::kMfile;
+  host::Thread thread;
+  TRY(thread.Start([this] { Loop(); }));
+  thread.Detach();
+  started_.store(true, std::memory_order_release);
+  return Ok();
 }
 
 uint64_t Poller::Add(Descriptor* d) {
