@@ -8,6 +8,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 import processes
 
 
+# Where test/ and bench/ work themselves; another of them may run at the same time.
+TOOLS = ("/tmp/runsc-app", "/tmp/runsc-bench", "/tmp/runsc-fuzz")
+
+
 def become_subreaper():
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
@@ -37,7 +41,7 @@ class Watch:
         self.files = self._files()
 
     def _files(self):
-        tmp = {os.path.join("/tmp", n) for n in os.listdir("/tmp") if "runsc" in n}
+        tmp = {"/tmp/" + n for n in os.listdir("/tmp") if "runsc" in n and not ("/tmp/" + n).startswith(TOOLS)}
         found = set()
         for top, folders, names in os.walk(self.state):
             found |= {os.path.join(top, n) for n in folders + names}
@@ -60,7 +64,8 @@ class Watch:
         while True:
             self.reap()
             found = [f"process {p}: {self._name(p)}" for p in self.processes()]
-            found += [f"mount {m}" for m in _mounts() - self.mounts if "runsc" in m]
+            found += [f"mount {m}" for m in _mounts() - self.mounts
+                      if self.state in m or ("runsc" in m and not m.startswith(TOOLS))]
             found += [f"cgroup {c}" for c in _cgroups() - self.cgroups]
             # A lock file of the state directory itself is not a container's.
             found += [f"file {f}" for f in self._files() - self.files if not f.endswith(".lock")]
