@@ -194,7 +194,7 @@ class FakeMachine : public ExitListener {
     GuestPrograms::All() = std::move(programs);
     ErrnoOr<Ref<ThreadGroup>> init = Create();
     if (!init.ok()) return ExitStatus{.code = 255};
-    kernel_->StartProcess(**init);
+    if (!kernel_->StartProcess(**init).ok()) return ExitStatus{.code = 255};
     std::unique_lock l(mu_);
     cv_.wait(l, [this] { return ended_; });
     return status_;
