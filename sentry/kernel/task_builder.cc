@@ -215,6 +215,10 @@ void TaskBuilder::Enlist(TaskTree& tree, Task& t) {
     ++s.stop_left;
     t.blocker_.Interrupt();
   }
+  // The process may have been killed, or one of its threads have called execve(2), since LinkLocked
+  // looked: then this thread missed that all were told to leave.
+  if (s.exec_task != nullptr) t.state().exit_requested.store(true, std::memory_order_release);
+  if (t.exiting()) t.blocker_.Interrupt();
   s.tasks.emplace_back(&t);
   ++s.live_threads;
 }
