@@ -12,6 +12,7 @@ std::vector<int> AllowedCpus();
 
 // sched_setaffinity(2) of thread `tid` (0: the caller) to host CPUs `cpus`. -errno.
 long BindToCpus(int tid, const std::vector<int>& cpus);
+long BindToCpu(int tid, int cpu);
 
 }  // namespace runsc::host
 

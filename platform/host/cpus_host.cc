@@ -7,6 +7,13 @@
 #include "platform/host/cpus.h"
 
 namespace runsc::host {
+namespace {
+
+long Bind(int tid, const cpu_set_t& set) {
+  return syscall(SYS_sched_setaffinity, tid, sizeof(set), &set) < 0 ? -errno : 0;
+}
+
+}  // namespace
 
 std::vector<int> AllowedCpus() {
   cpu_set_t set;
@@ -30,7 +37,14 @@ long BindToCpus(int tid, const std::vector<int>& cpus) {
   cpu_set_t set;
   CPU_ZERO(&set);
   for (int cpu : cpus) CPU_SET(static_cast<size_t>(cpu), &set);
-  return syscall(SYS_sched_setaffinity, tid, sizeof(set), &set) < 0 ? -errno : 0;
+  return Bind(tid, set);
+}
+
+long BindToCpu(int tid, int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  return Bind(tid, set);
 }
 
 }  // namespace runsc::host

@@ -98,9 +98,9 @@ void Placement::Seat::Restrict(const platform::CpuSet& cpus) {
 }
 
 void Placement::Seat::Move(int cpu, int32_t pid) {
-  const std::vector<int> one = {placement_.cpus_[static_cast<size_t>(cpu)]};
-  if (thread_cpu_ != cpu) host::BindToCpus(0, one);
-  if (guest_cpu_ != cpu) host::BindToCpus(pid, one);
+  const int host_cpu = placement_.cpus_[static_cast<size_t>(cpu)];
+  if (thread_cpu_ != cpu) host::BindToCpu(0, host_cpu);
+  if (guest_cpu_ != cpu) host::BindToCpu(pid, host_cpu);
   thread_cpu_ = cpu;
   guest_cpu_ = cpu;
 }

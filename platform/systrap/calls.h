@@ -20,8 +20,6 @@ void AddToEvent(int fd, uint64_t value);
 
 long SignalThread(int pid, int tid, int signal);
 long KillProcess(int pid);
-// Binds a thread (0: the caller) to one CPU.
-long BindToCpu(int tid, int cpu);
 int CurrentCpu();
 
 uint64_t MonotonicNanos();

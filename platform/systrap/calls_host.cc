@@ -61,13 +61,6 @@ long SignalThread(int pid, int tid, int signal) {
 
 long KillProcess(int pid) { return Result(kill(pid, SIGKILL)); }
 
-long BindToCpu(int tid, int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<size_t>(cpu), &set);
-  return Result(syscall(SYS_sched_setaffinity, tid, sizeof(set), &set));
-}
-
 int CurrentCpu() { return sched_getcpu(); }
 
 uint64_t MonotonicNanos() { return Nanos(CLOCK_MONOTONIC); }

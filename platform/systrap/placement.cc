@@ -85,7 +85,7 @@ void Placement::MoveHome(int slot) {
   }
   home_ = slot;
   contended_since_ = 0;
-  BindToCpu(0, table_.CpuOf(slot));
+  host::BindToCpu(0, table_.CpuOf(slot));
 }
 
 void Placement::Restrict(const CpuSet& cpus) {
@@ -127,7 +127,7 @@ void Placement::BeforeGuest(GuestThread& guest, Stub& stub) {
   }
   const int cpu = table_.CpuOf(spare_ == CpuTable::kNone ? home_ : spare_);
   if (guest.cpu != cpu) {
-    BindToCpu(guest.tid, cpu);
+    host::BindToCpu(guest.tid, cpu);
     guest.cpu = cpu;
   }
   const auto spin = static_cast<uint32_t>(SpinTicks());
@@ -240,7 +240,7 @@ void Placement::GuestStillRuns(GuestThread& guest, Stub& stub) {
   }
   if (!moved) return;
   guest.cpu = table_.CpuOf(home_);
-  BindToCpu(guest.tid, guest.cpu);
+  host::BindToCpu(guest.tid, guest.cpu);
 }
 
 void Placement::Rest() {

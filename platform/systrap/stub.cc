@@ -10,6 +10,7 @@
 #include "platform/arch/xsave_layout.h"
 #include "platform/base/log.h"
 #include "platform/base/types.h"
+#include "platform/host/cpus.h"
 #include "platform/systrap/calls.h"
 
 namespace runsc::platform::systrap {
@@ -116,7 +117,7 @@ void Stub::BindControlLocked() {
   if (cpu == control_cpu_) return;
   MutexLock lock(pid_mu_);
   if (!pid_is_ours_) return;
-  BindToCpu(pid_, cpu);
+  host::BindToCpu(pid_, cpu);
   control_cpu_ = cpu;
 }
 
