@@ -38,8 +38,8 @@ class Placement {
     void Leave() { entered_.store(false, std::memory_order_relaxed); }
     // The thread blocks and no longer counts; Enter counts it again.
     void Idle();
-    // Another process serves as the guest from now on.
-    void Forget() { guest_cpu_ = -1; }
+    // Another process serves as the guest from now on, or another thread traces it.
+    void Forget() { thread_cpu_ = guest_cpu_ = -1; }
 
    private:
     friend class Placement;

@@ -97,7 +97,7 @@ Status SystrapContext::Bind(SystrapAddressSpace& as) {
 }
 
 void SystrapContext::Release() {
-  placement_.Rest();
+  placement_.Leave();
   if (!stub_) return;
   fpu_ = SaveFpu();
   ctx_->spin = 0;

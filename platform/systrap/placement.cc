@@ -252,4 +252,9 @@ void Placement::Rest() {
   rested_at_ = Tsc();
 }
 
+void Placement::Leave() {
+  Rest();
+  home_ = CpuTable::kNone;
+}
+
 }  // namespace runsc::platform::systrap

@@ -84,6 +84,8 @@ class Placement {
   // The sentry thread will not need a CPU for a while. The guest thread sleeps or is told to.
   void Rest();
   bool resting() const { return !active_; }
+  // As Rest, and the next thread that uses this may be another: it starts where it is then.
+  void Leave();
 
  private:
   void MoveHome(int slot);

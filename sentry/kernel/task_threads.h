@@ -35,6 +35,7 @@ class TaskThreads {
   struct Thread;
   static void* Main(void* thread);
   bool Park(Thread& self);
+  Thread* TakeIdleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   static constexpr size_t kIdleLimit = 8;
   static constexpr size_t kContextLimit = 8;

@@ -1,11 +1,14 @@
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 
+#include "platform/host/cpus.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_threads.h"
 
@@ -21,6 +24,8 @@ struct TaskThreads::Thread {
   TaskThreads* owner = nullptr;
   std::atomic<uint32_t> word{0};  // 0: asleep, 1: look at `task`
   Ref<Task> task;                 // null when woken: end
+  int tid = 0;                    // both set when it is idle
+  int cpu = -1;
 
   void Wake() {
     word.store(1, std::memory_order_release);
@@ -69,6 +74,7 @@ bool TaskThreads::Park(Thread& self) {
   {
     MutexLock l(mu_);
     if (closing_ || idle_.size() >= kIdleLimit) return false;
+    self.cpu = sched_getcpu();
     idle_.push_back(&self);
   }
   pthread_setname_np(pthread_self(), "task-idle");
@@ -79,6 +85,7 @@ bool TaskThreads::Park(Thread& self) {
 void* TaskThreads::Main(void* arg) {
   std::unique_ptr<Thread> self(static_cast<Thread*>(arg));
   TaskThreads& owner = *self->owner;
+  self->tid = static_cast<int>(syscall(SYS_gettid));
   do {
     Ref<Task> task = std::move(self->task);
     char name[16];
@@ -92,16 +99,26 @@ void* TaskThreads::Main(void* arg) {
   return nullptr;
 }
 
+// Where the caller is: a new task's creator most often waits for it, and waking another CPU costs
+// more than all the rest. New threads inherit the caller's binding, the idle have their last.
+TaskThreads::Thread* TaskThreads::TakeIdleLocked() {
+  if (idle_.empty()) return nullptr;
+  const int here = sched_getcpu();
+  auto it = std::find_if(idle_.rbegin(), idle_.rend(),
+                         [here](const Thread* t) { return t->cpu == here; });
+  if (it == idle_.rend()) it = idle_.rbegin();
+  Thread* thread = *it;
+  idle_.erase(std::next(it).base());
+  if (thread->cpu != here && here >= 0) host::BindToCpu(thread->tid, here);
+  return thread;
+}
+
 Status TaskThreads::Start(Ref<Task> task) {
   Thread* thread = nullptr;
   {
     MutexLock l(mu_);
-    if (!idle_.empty()) {
-      thread = idle_.back();
-      idle_.pop_back();
-    } else {
-      ++count_;
-    }
+    thread = TakeIdleLocked();
+    if (thread == nullptr) ++count_;
   }
   if (thread != nullptr) {
     thread->task = std::move(task);

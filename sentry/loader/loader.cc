@@ -192,8 +192,10 @@ ErrnoOr<LoadedProgram> Loader::Load(const LoadRequest& request) {
                                         : BaseName(request.filename);
   out.comm = comm.substr(0, kCommSize);
   out.mm = TRY(MemoryManager::Create(platform_, memory_));
+  out.mm->BeginBatch();
   ErrnoOr<arch::Registers> regs = Build(*out.mm, request, p, vdso_, *out.creds, out.secure);
-  if (regs.ok()) {
+  const Status shown = out.mm->EndBatch();
+  if (regs.ok() && shown.ok()) {
     out.regs = *regs;
     return out;
   }

@@ -23,7 +23,6 @@ class VdsoPages final : public Mappable {
     b.offset = pages_.start + offset;
     b.length = pages_.size() - offset;
     b.sentry = memory_.At(b.offset);
-    b.in_memory_file = true;
     return b;
   }
   Status AddMapping(MappingSpace*, AddrRange, uint64_t, bool) override { return Ok(); }

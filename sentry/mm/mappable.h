@@ -18,7 +18,7 @@ struct Backing {
   char* sentry = nullptr;  // sentry address of the first byte; readable, writable if `writable`.
                            // Accessed only through SafeCopy and friends.
   bool writable = false;   // stores are allowed (to the file: shared mappings)
-  bool in_memory_file = false;
+  bool reusable = false;   // pages of the memory file that serve others once the file lets go of them
 };
 
 class Mappable;

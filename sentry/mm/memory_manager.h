@@ -93,6 +93,11 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
 
   platform::AddressSpace& address_space() { return *as_; }
 
+  // Between the two, changes of an address space that no guest uses yet go to the platform together.
+  // EndBatch answers its first error.
+  void BeginBatch();
+  Status EndBatch();
+
   // Chooses mmap_base and friends (ASLR unless `randomize` is false) for a program whose stack
   // limit is `stack_limit`. Called once, by the loader, on an empty address space.
   void SetLayout(bool randomize, uint64_t stack_limit);

@@ -79,6 +79,15 @@ bool MemoryManager::Impl::RemoveRange(AddrRange range, Discards& discards, bool 
   return had_runs;
 }
 
+void MemoryManager::Impl::HideGaps(AddrRange range) {
+  uint64_t at = range.start;
+  for (auto r = runs.Find(at); r != runs.end() && r->first < range.end; ++r) {
+    if (r->first > at) as.Unmap({at, r->first});
+    at = r->second.end;
+  }
+  if (at < range.end) as.Unmap({at, range.end});
+}
+
 Status MemoryManager::Impl::ShowOwned(uint64_t start, FileRange pages, const Vma& vma,
                                       bool populate) {
   Run run;
@@ -130,6 +139,7 @@ ErrnoOr<uint64_t> MemoryManager::Impl::BorrowRun(AddrRange range, uint64_t vma_s
   run.sentry = b.sentry;
   run.fd = b.fd;
   run.storable = vma.shared && b.writable;
+  run.reusable = b.reusable;
   run.SetRights(vma.access);
   TRY(as.MapFile({range.start, run.end}, {run.fd, run.offset}, run.Shown(vma.access), populate));
   runs.Insert(range.start, run);

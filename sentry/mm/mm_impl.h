@@ -108,8 +108,8 @@ struct MemoryManager::Impl {
   // runs.
   bool RemoveRange(AddrRange range, Discards& discards, bool hide)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Whether a file that keeps its pages in the memory file is mapped.
-  bool BorrowsMemoryFile() ABSL_SHARED_LOCKS_REQUIRED(mu);
+  // Takes from the platform what no run of `range` covers.
+  void HideGaps(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   bool DropRuns(AddrRange range, Discards& discards) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Inserts a run of private pages with the reference held by `pages`, and shows it.
   Status ShowOwned(uint64_t start, FileRange pages, const Vma& vma, bool populate)

@@ -50,15 +50,14 @@ MemoryManager::~MemoryManager() {
   auto kept = std::make_unique<Pages>(impl_->memory);
   Impl& m = *impl_;
   MmLock lock(m);
-  if (m.BorrowsMemoryFile()) m.as.Unmap(m.platform.user_range());
+  MapBatch batch(m.as, m.batch_depth);
+  for (const auto& [start, run] : m.runs) {
+    if (run.reusable) m.as.Unmap({start, run.end});
+  }
+  (void)batch.Finish();
   m.RemoveRange({0, UINT64_MAX}, discards, false);
   discards.MovePagesTo(kept->pages);
   m.as.Close(std::move(kept));
-}
-
-bool MemoryManager::Impl::BorrowsMemoryFile() {
-  return std::any_of(runs.begin(), runs.end(),
-                     [&](const auto& r) { return !r.second.owned && r.second.fd == memory.fd(); });
 }
 
 void MemoryManager::Clear() {

@@ -20,6 +20,16 @@ uint64_t RandomPages(int bits) {
 
 }  // namespace
 
+void MemoryManager::BeginBatch() {
+  MmLock lock(*impl_);
+  if (impl_->batch_depth++ == 0) as_->BeginBatch();
+}
+
+Status MemoryManager::EndBatch() {
+  MmLock lock(*impl_);
+  return --impl_->batch_depth == 0 ? as_->EndBatch() : Ok();
+}
+
 void MemoryManager::SetLayout(bool randomize, uint64_t stack_limit) {
   uint64_t random = randomize ? RandomPages(kMmapRandomBits) : 0;
   MmLock lock(*impl_);

@@ -81,11 +81,11 @@ ErrnoOr<uint64_t> MemoryManager::Impl::Place(const MMapRequest& r, uint64_t leng
 Status MemoryManager::Impl::MapAt(uint64_t start, Vma vma, bool populate, Discards& discards) {
   AddrRange range{start, vma.end};
   MapBatch batch(as, batch_depth);
-  // If all of it is shown anew, that replaces what the platform had there.
-  bool replaced = vma.Anonymous() && vma.access.Any() && (range.size() <= kEagerBytes || populate);
-  bool had_runs = RemoveRange(range, discards, !replaced);
+  bool had_runs = RemoveRange(range, discards, false);
   ErrnoOr<VmaMap::iterator> it = InsertVma(start, std::move(vma));
   Status status = it.ok() ? Fill(*it, range, populate) : Status(it.error());
+  // What is shown anew has replaced what the platform had there.
+  if (had_runs && status.ok()) HideGaps(range);
   Status sent = batch.Finish();
   if (status.ok()) status = sent;
   if (status.ok()) return Ok();

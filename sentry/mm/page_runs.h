@@ -19,6 +19,7 @@ struct Run {
   bool owned = false;     // private pages in the memory file; the run holds one reference on each
   bool cow = false;       // owned: others may hold references too, so copy before a store
   bool storable = false;  // borrowed: stores go to the file (shared mapping)
+  bool reusable = false;  // borrowed: as in Backing
   // What the guest may do with it, given the VMA and the above; copies look here only.
   bool readable = false;
   bool writable = false;

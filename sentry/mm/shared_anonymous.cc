@@ -31,7 +31,7 @@ class SharedAnonymous : public Mappable {
     b.length = it->second.size() - skip;
     b.sentry = memory_.At(b.offset);
     b.writable = true;
-    b.in_memory_file = true;
+    b.reusable = true;
     return b;
   }
 

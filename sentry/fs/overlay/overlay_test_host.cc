@@ -372,7 +372,7 @@ TEST_F(OverlayTest, MappingsFollowTheCopyUp) {
   EXPECT_EQ(*WriteFile(**writer, "U", 0), 1u);
   auto b = m->Translate(0, kPageSize, {.read = true});
   EXPECT_EQ(b->sentry[0], 'U');
-  EXPECT_TRUE(b->in_memory_file);
+  EXPECT_TRUE(b->reusable);
   EXPECT_EQ(*(*writer)->Map(true, {.read = true, .write = true}), m);
   m->RemoveMapping(&space, {0x10000, 0x11000}, 0, false);
 }

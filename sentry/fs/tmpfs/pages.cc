@@ -323,7 +323,7 @@ ErrnoOr<Backing> TmpfsPages::Translate(uint64_t offset, uint64_t length, Access 
   b.length = std::min(it->second.end, file_end) - offset;
   b.sentry = memory_.At(b.offset);
   b.writable = true;
-  b.in_memory_file = true;
+  b.reusable = true;
   return b;
 }
 
