@@ -62,6 +62,7 @@ class Placement {
 
  private:
   int Choose(int preferred, const platform::CpuSet& allowed) const;
+  int Load(int cpu) const { return loads_[cpu].load(std::memory_order_relaxed); }
   std::vector<int> CpusOf(const platform::CpuSet& allowed) const;
   int IndexHere() const;
   void Watch();

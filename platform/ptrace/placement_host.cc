@@ -21,6 +21,8 @@ constexpr long kScanNanos = 10'000'000;
 constexpr int kIdleScans = 10;
 // Calls between looks at the balance.
 constexpr uint32_t kRebalanceEvery = 64;
+// A thread mostly starts another to wait for it, and waking another CPU is dear.
+constexpr int kSlack = 1;
 
 }  // namespace
 
@@ -41,17 +43,17 @@ Placement::~Placement() {
   watcher_.Join();
 }
 
-// Index of the CPU with the fewest runnable seats; `preferred` (index or -1) wins ties.
+// Index of `preferred` (index or -1) if that is allowed and no CPU has more than kSlack runnable
+// seats fewer; else of the one with the fewest.
 int Placement::Choose(int preferred, const platform::CpuSet& allowed) const {
-  int best = preferred >= 0 && allowed[static_cast<size_t>(preferred)] ? preferred : -1;
+  int best = -1;
   for (int i = 0; i < static_cast<int>(cpus_.size()); ++i) {
     if (!allowed[static_cast<size_t>(i)]) continue;
-    if (best < 0) best = i;
-    if (loads_[i].load(std::memory_order_relaxed) < loads_[best].load(std::memory_order_relaxed)) {
-      best = i;
-    }
+    if (best < 0 || Load(i) < Load(best)) best = i;
   }
-  return best;
+  const bool stay = preferred >= 0 && allowed[static_cast<size_t>(preferred)] &&
+                    Load(preferred) - Load(best) <= kSlack;
+  return stay ? preferred : best;
 }
 
 std::vector<int> Placement::CpusOf(const platform::CpuSet& allowed) const {
@@ -116,13 +118,9 @@ void Placement::Seat::Enter(int32_t pid) {
     cpu_ = p.Choose(thread_cpu_ >= 0 ? thread_cpu_ : p.IndexHere(), allowed_);
     p.loads_[cpu_].fetch_add(1, std::memory_order_relaxed);
   } else if (++entries_ % kRebalanceEvery == 0) {
-    const int best = p.Choose(cpu_, allowed_);
-    const int here = p.loads_[cpu_].load(std::memory_order_relaxed);
-    if (p.loads_[best].load(std::memory_order_relaxed) + 1 < here) {
-      p.loads_[best].fetch_add(1, std::memory_order_relaxed);
-      p.loads_[cpu_].fetch_sub(1, std::memory_order_relaxed);
-      cpu_ = best;
-    }
+    p.loads_[cpu_].fetch_sub(1, std::memory_order_relaxed);
+    cpu_ = p.Choose(cpu_, allowed_);
+    p.loads_[cpu_].fetch_add(1, std::memory_order_relaxed);
   }
   if (thread_cpu_ != cpu_ || guest_cpu_ != cpu_) Move(cpu_, pid);
   pid_.store(pid, std::memory_order_relaxed);
