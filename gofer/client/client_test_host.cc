@@ -1,6 +1,4 @@
 // The client against a real gofer process, and both sides against liars.
-#include "gofer/client/client.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -20,6 +18,7 @@
 #include <set>
 #include <thread>
 
+#include "gofer/client/client.h"
 #include "gofer/client/test_server.h"
 
 namespace runsc::gofer {
@@ -27,9 +26,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-void WriteFile(const std::string& path, std::string_view text) {
-  std::ofstream(path) << text;
-}
+void WriteFile(const std::string& path, std::string_view text) { std::ofstream(path) << text; }
 
 std::string ReadAll(int fd) {
   char buffer[256];
@@ -290,8 +287,21 @@ TEST_F(ClientTest, HostKernelFileSystemsAreNotServed) {
   TestServer server("/", true);
   auto client = server.Connect();
   NodeId root = client->Attach(0)->node;
-  EXPECT_EQ(client->WalkOne(root, "proc").error(), Errno::kNoent);
-  EXPECT_EQ(client->WalkOne(root, "sys").error(), Errno::kNoent);
+  for (const char* name : {"proc", "sys"}) {
+    auto shown = client->WalkOne(root, name);
+    ASSERT_TRUE(shown.ok()) << name;
+    EXPECT_EQ(shown->attr.mode, uint32_t{S_IFDIR | 0555});
+    EXPECT_EQ(client->GetAttr(shown->node)->ino, shown->attr.ino);
+    EXPECT_EQ(client->WalkOne(shown->node, "kernel").error(), Errno::kNoent);
+    EXPECT_EQ(client->WalkOne(shown->node, "self").error(), Errno::kNoent);
+    auto listed = client->ReadDir(shown->node, 0, true);
+    EXPECT_TRUE(listed->entries.empty() && listed->end);
+    EXPECT_EQ(client->Mknod(shown->node, "x", S_IFREG | 0644, 0, 0).error(), Errno::kRofs);
+  }
+  auto all = client->ReadDir(root, 0, true);
+  for (const Entry& e : all->entries) {
+    if (e.name == "proc") EXPECT_EQ(e.attr.mode, uint32_t{S_IFDIR | 0555});
+  }
   EXPECT_TRUE(client->WalkOne(root, "etc").ok());
   EXPECT_TRUE(client->Walk(root, std::vector{"etc"sv, "passwd"sv}, 0).ok());
 }

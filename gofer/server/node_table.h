@@ -13,16 +13,27 @@
 
 namespace runsc::gofer {
 
+// A file of the host as it was found.
+struct Found {
+  Fd fd;  // O_PATH
+  Attr attr;
+  bool stands_in = false;  // `fd` is an empty directory in the place of what has these attributes
+};
+
 // A file of the host that a client holds. Deleted when the client closed it and no request uses
 // it any more.
 class Node : public RefCounted {
  public:
-  Node(Fd fd, uint32_t mode, uint64_t dev, bool read_only)
-      : fd_(std::move(fd)), mode_(mode), dev_(dev), read_only_(read_only) {}
+  Node(Found found, bool read_only)
+      : found_(std::move(found)), read_only_(read_only || found_.stands_in) {}
 
-  int fd() const { return fd_.get(); }  // O_PATH
-  uint32_t mode() const { return mode_; }  // type bits as of the open, which never change
-  uint64_t dev() const { return dev_; }
+  int fd() const { return found_.fd.get(); }
+  uint32_t mode() const {
+    return found_.attr.mode;
+  }  // type bits as of the open, which never change
+  uint64_t dev() const { return found_.attr.dev; }
+  // Its attributes for good, if something else stands in for it; else null.
+  const Attr* fixed_attr() const { return found_.stands_in ? &found_.attr : nullptr; }
   bool read_only() const { return read_only_; }
 
   // Directory stream, open while a listing is under way.
@@ -34,9 +45,7 @@ class Node : public RefCounted {
   Stream stream ABSL_GUARDED_BY(stream_mu);
 
  private:
-  const Fd fd_;
-  const uint32_t mode_;
-  const uint64_t dev_;
+  const Found found_;
   const bool read_only_;
 };
 

@@ -29,8 +29,7 @@ Status CheckWritable(const Node& node) {
 
 Status ReplyNode(Call& call, const Node& parent, Found found) {
   Attr attr = found.attr;
-  NodeId id = TRY(call.nodes.Add(
-      MakeRef<Node>(std::move(found.fd), attr.mode, attr.dev, parent.read_only())));
+  NodeId id = TRY(call.nodes.Add(MakeRef<Node>(std::move(found), parent.read_only())));
   call.out.Put(NodeReply{id, attr});
   return Ok();
 }
@@ -50,30 +49,53 @@ Status Dispatch(Call& call) {
   RequestHeader header{};
   if (!call.in.Get(&header)) return Errno::kInval;
   switch (static_cast<Op>(header.op)) {
-    case Op::kAttach: return Attach(call);
-    case Op::kWalk: return Walk(call);
-    case Op::kOpen: return Open(call);
-    case Op::kCreate: return Create(call);
-    case Op::kTmpfile: return Tmpfile(call);
-    case Op::kGetAttr: return GetAttr(call);
-    case Op::kSetAttr: return SetAttr(call);
-    case Op::kReadDir: return ReadDir(call);
-    case Op::kReadLink: return ReadLink(call);
-    case Op::kSymlink: return Symlink(call);
-    case Op::kLink: return Link(call);
-    case Op::kMknod: return Mknod(call);
-    case Op::kUnlink: return Unlink(call);
-    case Op::kRename: return Rename(call);
-    case Op::kXattrGet: return XattrGet(call);
-    case Op::kXattrSet: return XattrSet(call);
-    case Op::kXattrList: return XattrList(call);
-    case Op::kXattrRemove: return XattrRemove(call);
-    case Op::kStatfs: return Statfs(call);
-    case Op::kSync: return Sync(call);
-    case Op::kClose: return CloseNodes(call);
+    case Op::kAttach:
+      return Attach(call);
+    case Op::kWalk:
+      return Walk(call);
+    case Op::kOpen:
+      return Open(call);
+    case Op::kCreate:
+      return Create(call);
+    case Op::kTmpfile:
+      return Tmpfile(call);
+    case Op::kGetAttr:
+      return GetAttr(call);
+    case Op::kSetAttr:
+      return SetAttr(call);
+    case Op::kReadDir:
+      return ReadDir(call);
+    case Op::kReadLink:
+      return ReadLink(call);
+    case Op::kSymlink:
+      return Symlink(call);
+    case Op::kLink:
+      return Link(call);
+    case Op::kMknod:
+      return Mknod(call);
+    case Op::kUnlink:
+      return Unlink(call);
+    case Op::kRename:
+      return Rename(call);
+    case Op::kXattrGet:
+      return XattrGet(call);
+    case Op::kXattrSet:
+      return XattrSet(call);
+    case Op::kXattrList:
+      return XattrList(call);
+    case Op::kXattrRemove:
+      return XattrRemove(call);
+    case Op::kStatfs:
+      return Statfs(call);
+    case Op::kSync:
+      return Sync(call);
+    case Op::kClose:
+      return CloseNodes(call);
     // --host-uds=none is the only policy so far: the host's sockets are out of reach.
-    case Op::kUnixConnect: return Errno::kConnrefused;
-    case Op::kUnixBind: return Errno::kOpnotsupp;
+    case Op::kUnixConnect:
+      return Errno::kConnrefused;
+    case Op::kUnixBind:
+      return Errno::kOpnotsupp;
   }
   return Errno::kNosys;
 }

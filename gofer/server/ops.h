@@ -12,17 +12,22 @@
 
 namespace runsc::gofer {
 
-// What is served: open directories or files, and whether they may be changed.
+// An open directory or file that is served, and whether what is in it may be changed.
 struct Tree {
   Fd root;
   bool read_only = false;
+};
+
+struct Served {
+  std::vector<Tree> trees;
+  Fd empty;  // a directory that shows where a file system of the host's kernel is; may be none
 };
 
 // One request while it is served. Handlers read `in` (a private copy of the request's bytes),
 // write the answer to `out`, and put a descriptor to be donated into `donated`.
 struct Call {
   NodeTable& nodes;
-  const std::vector<Tree>& trees;
+  const Served& served;
   Reader in;
   Writer out;
   Fd donated;
@@ -86,13 +91,12 @@ class FdPath {
  private:
   char bytes_[12];
 };
-// Opens `name` in `parent` as a new node's descriptor and reads its attributes. EACCES on the
-// host's kernel file systems (proc, sysfs and the like), which are never served by accident.
-struct Found {
-  Fd fd;
-  Attr attr;
-};
-ErrnoOr<Found> OpenChild(const Node& parent, const char* name);
+// Opens `name` in `parent` as a new node's descriptor and reads its attributes. The host's kernel
+// file systems (proc, sysfs and the like) are never served: where one is mounted on a directory, an
+// empty one shows that cannot be changed; ENOENT where there is none to show, and for files.
+ErrnoOr<Found> OpenChild(const Call& call, const Node& parent, const char* name);
+// Attributes of a node as it shows.
+ErrnoOr<Attr> AttrOf(const Node& node);
 // Registers what was found below `parent` and answers with a NodeReply.
 Status ReplyNode(Call& call, const Node& parent, Found found);
 

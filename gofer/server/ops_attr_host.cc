@@ -66,7 +66,7 @@ Status GetAttr(Call& call) {
   GetAttrRequest request{};
   if (!call.in.Get(&request) || !call.in.Done()) return Errno::kInval;
   Ref<Node> node = TRY(call.nodes.Get(request.node));
-  call.out.Put(TRY(StatAt(node->fd(), "")));
+  call.out.Put(TRY(AttrOf(*node)));
   return Ok();
 }
 

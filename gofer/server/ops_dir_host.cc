@@ -45,6 +45,10 @@ bool PutEntry(Call& call, const Node& dir, const dirent64& e, bool attrs, size_t
   if (attrs) {
     auto got = StatAt(dir.fd(), e.d_name);
     if (got.ok()) attr = *got;
+    if (attr.dev != dir.dev()) {  // a mount: what shows may be something else
+      ErrnoOr<Found> found = OpenChild(call, dir, e.d_name);
+      attr = found.ok() ? found->attr : Attr{};
+    }
   }
   call.out.Put(DirEntry{e.d_ino, e.d_type, 0, static_cast<uint16_t>(length), 0});
   call.out.PutBytes({e.d_name, length});
@@ -83,7 +87,7 @@ Status List(Call& call, Node& dir, const ReadDirRequest& r, size_t limit, ReadDi
 // Gives a new entry its owner and mode; removes it if that fails.
 Status FinishEntry(Call& call, const Node& dir, const char* name, uint32_t uid, uint32_t gid,
                    uint32_t mode) {
-  auto made = OpenChild(dir, name);
+  auto made = OpenChild(call, dir, name);
   if (!made.ok()) return made.error();
   int fd = made->fd.get();
   bool directory = S_ISDIR(made->attr.mode);

@@ -58,10 +58,17 @@ int64_t OpenAt2(int dir, const char* name, uint64_t flags) {
 ErrnoOr<int> HostFlags(uint32_t flags) {
   int host = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   switch (flags & (kOpenRead | kOpenWrite)) {
-    case kOpenRead: host |= O_RDONLY; break;
-    case kOpenWrite: host |= O_WRONLY; break;
-    case kOpenRead | kOpenWrite: host |= O_RDWR; break;
-    default: return Errno::kInval;
+    case kOpenRead:
+      host |= O_RDONLY;
+      break;
+    case kOpenWrite:
+      host |= O_WRONLY;
+      break;
+    case kOpenRead | kOpenWrite:
+      host |= O_RDWR;
+      break;
+    default:
+      return Errno::kInval;
   }
   if ((flags & kOpenTruncate) != 0) host |= O_TRUNC;
   if ((flags & ~uint32_t{kOpenRead | kOpenWrite | kOpenTruncate}) != 0) return Errno::kInval;
@@ -114,26 +121,43 @@ ErrnoOr<Attr> StatAt(int dir, const char* name) {
   return a;
 }
 
-ErrnoOr<Found> OpenChild(const Node& parent, const char* name) {
+namespace {
+
+// A mount point for a file system of the sandbox's own, and nothing to be seen below it.
+ErrnoOr<Found> StandIn(const Call& call, const Attr& real) {
+  if (!S_ISDIR(real.mode) || !call.served.empty.ok()) return Errno::kNoent;
+  Found out{Fd(fcntl(call.served.empty.get(), F_DUPFD_CLOEXEC, 0)), real, true};
+  if (!out.fd.ok()) return LastError();
+  out.attr.mode = S_IFDIR | 0555;
+  out.attr.nlink = 2;
+  return out;
+}
+
+}  // namespace
+
+ErrnoOr<Found> OpenChild(const Call& call, const Node& parent, const char* name) {
   Fd fd(static_cast<int>(OpenAt2(parent.fd(), name, O_PATH)));
   if (!fd.ok()) return LastError();
   Attr attr = TRY(StatAt(fd.get(), ""));
-  // As if nothing were there: an overlay can then put a mount point of its own in its place.
-  if (attr.dev != parent.dev() && IsKernelFileSystem(fd.get())) return Errno::kNoent;
+  if (attr.dev != parent.dev() && IsKernelFileSystem(fd.get())) return StandIn(call, attr);
   return Found{std::move(fd), attr};
+}
+
+ErrnoOr<Attr> AttrOf(const Node& node) {
+  if (const Attr* fixed = node.fixed_attr()) return *fixed;
+  return StatAt(node.fd(), "");
 }
 
 Status Attach(Call& call) {
   AttachRequest request{};
-  if (!call.in.Get(&request) || !call.in.Done() || request.index >= call.trees.size()) {
+  if (!call.in.Get(&request) || !call.in.Done() || request.index >= call.served.trees.size()) {
     return Errno::kInval;
   }
-  const Tree& tree = call.trees[request.index];
+  const Tree& tree = call.served.trees[request.index];
   Fd fd(fcntl(tree.root.get(), F_DUPFD_CLOEXEC, 0));
   if (!fd.ok()) return LastError();
   Attr attr = TRY(StatAt(fd.get(), ""));
-  NodeId id =
-      TRY(call.nodes.Add(MakeRef<Node>(std::move(fd), attr.mode, attr.dev, tree.read_only)));
+  NodeId id = TRY(call.nodes.Add(MakeRef<Node>(Found{std::move(fd), attr}, tree.read_only)));
   call.out.Put(NodeReply{id, attr});
   return Ok();
 }
@@ -166,10 +190,9 @@ struct NewIds {
 
 // One step of a walk; the new node becomes `*at`.
 Status Step(Call& call, const char* name, bool want_id, NewIds& made, Ref<Node>* at) {
-  Found found = TRY(OpenChild(**at, name));
-  Ref<Node> node = MakeRef<Node>(std::move(found.fd), found.attr.mode, found.attr.dev,
-                                 (*at)->read_only());
+  Found found = TRY(OpenChild(call, **at, name));
   WalkStep step{0, found.attr, 0, 0};
+  Ref<Node> node = MakeRef<Node>(std::move(found), (*at)->read_only());
   if (want_id) {
     step.node = TRY(call.nodes.Add(node));
     made.ids.push_back(step.node);
@@ -222,7 +245,7 @@ Status Open(Call& call) {
   if (!text.empty()) {
     Name name;
     name.Set(text);
-    child = TRY(OpenChild(*node, name.c_str()));
+    child = TRY(OpenChild(call, *node, name.c_str()));
     path = child.fd.get();
   } else {
     child.attr.mode = node->mode();

@@ -1,5 +1,3 @@
-#include "gofer/server/server.h"
-
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
@@ -8,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "gofer/server/server.h"
 #include "gofer/server/session.h"
 #include "gofer/server/setup.h"
 #include "platform/base/log.h"
@@ -31,23 +30,23 @@ void ServeUntilAllGone(std::vector<std::unique_ptr<Session>> sessions) {
   }
 }
 
-std::string SetUp(ServerOptions& options, const std::vector<int>& keep_fds,
-                  std::vector<Tree>* trees, std::vector<std::unique_ptr<Session>>* sessions) {
+std::string SetUp(ServerOptions& options, const std::vector<int>& keep_fds, Served* served,
+                  std::vector<std::unique_ptr<Session>>* sessions) {
   std::vector<int> keep = keep_fds;
   keep.insert(keep.end(), options.connections.begin(), options.connections.end());
   for (const AttachPoint& a : options.attach_points) keep.push_back(a.source_fd);
   CloseOthers(keep);
-  std::string error = Isolate(options, trees);
+  std::string error = Isolate(options, served);
   if (!error.empty()) return error;
   for (const AttachPoint& a : options.attach_points) Fd(a.source_fd).Reset();
   uint64_t files = RaiseFileLimit();
-  uint64_t fixed = kReserved + trees->size();
+  uint64_t fixed = kReserved + served->trees.size();
   if (files < fixed + 64) return "gofer: limit of open files too low; raise RLIMIT_NOFILE";
   // A directory being listed takes a second descriptor.
   uint64_t share = (files - fixed) / 2 / std::max<size_t>(1, options.connections.size());
   uint32_t max_nodes = static_cast<uint32_t>(std::min<uint64_t>(share, 1 << 20));
   for (int fd : options.connections) {
-    auto s = Session::Create(Fd(fd), *trees, max_nodes, options.channels_per_cpu);
+    auto s = Session::Create(Fd(fd), *served, max_nodes, options.channels_per_cpu);
     if (s == nullptr) return "gofer: cannot set up a connection (memory, threads or files)";
     sessions->push_back(std::move(s));
   }
@@ -65,11 +64,11 @@ int ServerMain(ServerOptions options, const std::vector<int>& keep_fds, std::str
   signal(SIGTSTP, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
-  std::vector<Tree> trees;
+  Served served;
   std::vector<std::unique_ptr<Session>> sessions;
-  *error = SetUp(options, keep_fds, &trees, &sessions);
+  *error = SetUp(options, keep_fds, &served, &sessions);
   if (!error->empty()) return 1;
-  LOG_INFO("gofer: serving %zu trees to %zu clients", trees.size(), sessions.size());
+  LOG_INFO("gofer: serving %zu trees to %zu clients", served.trees.size(), sessions.size());
   ServeUntilAllGone(std::move(sessions));
   LOG_INFO("gofer: all clients are gone");
   return 0;

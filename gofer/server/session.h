@@ -18,10 +18,10 @@ namespace runsc::gofer {
 // One client: its socket, its channels with a thread behind each, and its nodes.
 class Session {
  public:
-  // Takes over `socket`. `trees` outlives the session. nullptr if the host refuses memory or
+  // Takes over `socket`. `served` outlives the session. nullptr if the host refuses memory or
   // sockets. Threads are made here, before the seccomp filter forbids making any.
-  static std::unique_ptr<Session> Create(Fd socket, const std::vector<Tree>& trees,
-                                         uint32_t max_nodes, int channels_per_cpu);
+  static std::unique_ptr<Session> Create(Fd socket, const Served& served, uint32_t max_nodes,
+                                         int channels_per_cpu);
   ~Session();
 
   int socket() const { return socket_.get(); }
@@ -40,8 +40,8 @@ class Session {
     bool running = false;
   };
 
-  Session(Fd socket, const std::vector<Tree>& trees, uint32_t max_nodes)
-      : socket_(std::move(socket)), trees_(trees), nodes_(max_nodes) {}
+  Session(Fd socket, const Served& served, uint32_t max_nodes)
+      : socket_(std::move(socket)), served_(served), nodes_(max_nodes) {}
   bool SetUp(int channels_per_cpu);
   static void* ThreadMain(void* channel);
   void Serve(Channel& channel);
@@ -49,7 +49,7 @@ class Session {
   bool SayHello();
 
   Fd socket_;
-  const std::vector<Tree>& trees_;
+  const Served& served_;
   NodeTable nodes_;
   Fd memory_fd_;
   ChannelMemory* memory_ = nullptr;

@@ -43,9 +43,9 @@ bool StartThread(void* (*main)(void*), void* arg, uint32_t cpu, pthread_t* threa
 
 }  // namespace
 
-std::unique_ptr<Session> Session::Create(Fd socket, const std::vector<Tree>& trees,
-                                         uint32_t max_nodes, int channels_per_cpu) {
-  std::unique_ptr<Session> s(new Session(std::move(socket), trees, max_nodes));
+std::unique_ptr<Session> Session::Create(Fd socket, const Served& served, uint32_t max_nodes,
+                                         int channels_per_cpu) {
+  std::unique_ptr<Session> s(new Session(std::move(socket), served, max_nodes));
   if (!s->SetUp(channels_per_cpu)) return nullptr;
   return s;
 }
@@ -103,7 +103,7 @@ bool Session::SayHello() {
   reply.magic = kMagic;
   reply.version = kVersion;
   reply.channels = channel_count_;
-  reply.attach_points = static_cast<uint32_t>(trees_.size());
+  reply.attach_points = static_cast<uint32_t>(served_.trees.size());
   reply.max_nodes = nodes_.max_nodes();
   int fds[kMaxChannels + 1];
   fds[0] = memory_fd_.get();
@@ -131,15 +131,15 @@ void Session::Serve(Channel& c) {
   while (auto sequence = AwaitRequest(*c.memory, seen, stop_)) {
     seen = *sequence;
     // The client may write on: from here on only the copy counts.
-    size_t size = std::min<size_t>(c.memory->request.size.load(std::memory_order_relaxed),
-                                   kMaxRequest);
+    size_t size =
+        std::min<size_t>(c.memory->request.size.load(std::memory_order_relaxed), kMaxRequest);
     std::memcpy(request.get(), c.memory->request_bytes, size);
     PostReply(*c.memory, seen, ServeOne(c, request.get(), size, seen));
   }
 }
 
 uint32_t Session::ServeOne(Channel& c, const char* request, size_t size, uint32_t sequence) {
-  Call call{nodes_, trees_, Reader(request, size), Writer(c.memory->reply_bytes, kMaxReply), Fd()};
+  Call call{nodes_, served_, Reader(request, size), Writer(c.memory->reply_bytes, kMaxReply), Fd()};
   call.out.Put(ReplyHeader{});
   Status done = Dispatch(call);
   if (done.ok() && call.out.overflow()) done = Errno::kOverflow;
@@ -153,8 +153,8 @@ uint32_t Session::ServeOne(Channel& c, const char* request, size_t size, uint32_
     header.fds = 1;
     if (!SendMessage(c.socket.get(), {reinterpret_cast<const char*>(&donation), sizeof(donation)},
                      &fd, 1)) {
-      // The client is gone, which the main thread notices by itself; or the host has more descriptors
-      // in flight than it lets this user have (ETOOMANYREFS), whoever sent them.
+      // The client is gone, which the main thread notices by itself; or the host has more
+      // descriptors in flight than it lets this user have (ETOOMANYREFS), whoever sent them.
       header = ReplyHeader{.error = static_cast<uint32_t>(Errno::kNfile)};
       call.out.Truncate(sizeof(header));
     }

@@ -13,7 +13,7 @@ namespace runsc::gofer {
 // namespaces, an empty read-only root, only the capabilities that acting on files needs. The
 // working directory becomes this process's /proc/self/fd (see FdPath). Empty string, or what
 // failed and what to do about it.
-std::string Isolate(const ServerOptions& options, std::vector<Tree>* trees);
+std::string Isolate(const ServerOptions& options, Served* served);
 
 // Closes all descriptors but 0-2 and `keep`.
 void CloseOthers(std::vector<int> keep);

@@ -79,8 +79,8 @@ std::string EmptyRoot() {
     return Failed("cannot enter the empty root");
   }
   if (umount2(".", MNT_DETACH) != 0 || chroot(".") != 0) return Failed("cannot drop the old root");
-  if (mount("gofer", "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV |
-            MS_NOEXEC, nullptr) != 0) {
+  if (mount("gofer", "/", nullptr,
+            MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
     return Failed("cannot make the empty root read-only");
   }
   return "";
@@ -107,13 +107,13 @@ std::string DropCapabilities() {
 
 }  // namespace
 
-std::string Isolate(const ServerOptions& options, std::vector<Tree>* trees) {
+std::string Isolate(const ServerOptions& options, Served* served) {
   // The copies are taken first: they must come from the mount namespace that we leave.
   for (const AttachPoint& a : options.attach_points) {
     Tree tree;
     std::string error = OpenTree(options, a, &tree);
     if (!error.empty()) return error;
-    trees->push_back(std::move(tree));
+    served->trees.push_back(std::move(tree));
   }
   Fd fd_directory;
   std::string error = EnterFdDirectory(options.isolate, &fd_directory);
@@ -129,6 +129,7 @@ std::string Isolate(const ServerOptions& options, std::vector<Tree>* trees) {
     if (!error.empty()) return error;
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Failed("cannot forbid being traced");
   }
+  if (options.isolate) served->empty.Reset(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (fchdir(fd_directory.get()) != 0) return Failed("cannot enter the descriptor directory");
   return "";
 }
