@@ -51,12 +51,19 @@ class UserNamespace : public RefCounted {
   // As FromKernel, with unmapped ids as the overflow id.
   uint32_t MungedUid(uint32_t kernel) const;
   uint32_t MungedGid(uint32_t kernel) const;
-  // Sets a map once: EPERM if set before, EINVAL for bad or overlapping extents. Extents are given
+  // EINVAL for bad or overlapping extents.
+  static Status CheckExtents(const std::vector<IdExtent>& extents);
+  // Sets a map once: EPERM if set before, EINVAL as CheckExtents. Extents are given
   // relative to the parent namespace.
   Status SetUidMap(std::vector<IdExtent> extents);
   Status SetGidMap(std::vector<IdExtent> extents);
   std::vector<IdExtent> uid_map() const;
   std::vector<IdExtent> gid_map() const;
+  // Whether setgroups(2) may be made in it by who has the capability: not before it has a gid map,
+  // nor once that is denied for good (EPERM with a gid map set). Namespaces made in it inherit that.
+  bool MaySetgroups() const;
+  bool setgroups_allowed() const;
+  Status DenySetgroups();
 
  private:
   UserNamespace(Ref<UserNamespace> parent, Uid owner, Gid group);

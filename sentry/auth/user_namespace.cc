@@ -36,7 +36,17 @@ bool Overlap(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count) {
   return a < uint64_t{b} + b_count && b < uint64_t{a} + a_count;
 }
 
-Status CheckExtents(const std::vector<IdExtent>& extents) {
+}  // namespace
+
+struct UserNamespace::Maps {
+  mutable Mutex<LockRank::kTask> mu;
+  // As given (relative to the parent), and with `outside` translated to kernel ids.
+  std::vector<IdExtent> uid ABSL_GUARDED_BY(mu), gid ABSL_GUARDED_BY(mu);
+  std::vector<IdExtent> kernel_uid ABSL_GUARDED_BY(mu), kernel_gid ABSL_GUARDED_BY(mu);
+  bool setgroups_allowed ABSL_GUARDED_BY(mu) = true;
+};
+
+Status UserNamespace::CheckExtents(const std::vector<IdExtent>& extents) {
   if (extents.empty() || extents.size() > kMaxExtents) return Errno::kInval;
   for (size_t i = 0; i < extents.size(); ++i) {
     const IdExtent& e = extents[i];
@@ -54,15 +64,6 @@ Status CheckExtents(const std::vector<IdExtent>& extents) {
   }
   return Ok();
 }
-
-}  // namespace
-
-struct UserNamespace::Maps {
-  mutable Mutex<LockRank::kTask> mu;
-  // As given (relative to the parent), and with `outside` translated to kernel ids.
-  std::vector<IdExtent> uid ABSL_GUARDED_BY(mu), gid ABSL_GUARDED_BY(mu);
-  std::vector<IdExtent> kernel_uid ABSL_GUARDED_BY(mu), kernel_gid ABSL_GUARDED_BY(mu);
-};
 
 UserNamespace::UserNamespace(Ref<UserNamespace> parent, Uid owner, Gid group)
     : parent_(std::move(parent)),
@@ -85,7 +86,11 @@ Ref<UserNamespace> UserNamespace::NewRoot() {
 ErrnoOr<Ref<UserNamespace>> UserNamespace::NewChild(Ref<UserNamespace> parent, Uid owner,
                                                     Gid group) {
   if (parent->depth_ >= kMaxDepth) return Errno::kUsers;
-  return Ref<UserNamespace>::Adopt(new UserNamespace(std::move(parent), owner, group));
+  const bool allowed = parent->setgroups_allowed();
+  auto ns = Ref<UserNamespace>::Adopt(new UserNamespace(std::move(parent), owner, group));
+  MutexLock l(ns->maps_->mu);
+  ns->maps_->setgroups_allowed = allowed;
+  return ns;
 }
 
 bool UserNamespace::IsAncestorOfOrSame(const UserNamespace* other) const {
@@ -174,6 +179,23 @@ std::vector<IdExtent> UserNamespace::uid_map() const {
 std::vector<IdExtent> UserNamespace::gid_map() const {
   MutexLock l(maps_->mu);
   return maps_->gid;
+}
+
+bool UserNamespace::MaySetgroups() const {
+  MutexLock l(maps_->mu);
+  return maps_->setgroups_allowed && !maps_->gid.empty();
+}
+
+bool UserNamespace::setgroups_allowed() const {
+  MutexLock l(maps_->mu);
+  return maps_->setgroups_allowed;
+}
+
+Status UserNamespace::DenySetgroups() {
+  MutexLock l(maps_->mu);
+  if (!maps_->gid.empty()) return Errno::kPerm;
+  maps_->setgroups_allowed = false;
+  return Ok();
 }
 
 }  // namespace runsc

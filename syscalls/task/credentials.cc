@@ -96,7 +96,7 @@ ErrnoOr<int32_t> Getgroups(Task& t, int32_t size, UserAddr list) {
 }
 
 ErrnoOr<void> Setgroups(Task& t, int32_t size, UserAddr list) {
-  if (!t.creds().HasCap(CAP_SETGID)) return Errno::kPerm;
+  if (!t.creds().HasCap(CAP_SETGID) || !t.creds().user_ns->MaySetgroups()) return Errno::kPerm;
   if (size < 0 || size > kMaxGroups) return Errno::kInval;
   std::vector<uint32_t> ids = TRY(t.mem().GetArray<uint32_t>(list, size));
   Ref<Credentials> c = t.creds().Fork();

@@ -142,56 +142,6 @@ class OomAdjFile final : public TextInode {
   const Ref<Task> task_;
 };
 
-// uid_map, gid_map, setgroups.
-class IdMapFile final : public TextInode {
- public:
-  IdMapFile(Ref<ProcFs> fs, Ref<Task> task, bool gid)
-      : TextInode(std::move(fs), 0644), task_(std::move(task)), gid_(gid) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
-  ErrnoOr<std::string> Text(const OpContext&) override {
-    Ref<const Credentials> creds = task_->SharedCreds();
-    if (!creds) return Errno::kSrch;
-    std::string out;
-    for (const IdExtent& e : gid_ ? creds->user_ns->gid_map() : creds->user_ns->uid_map()) {
-      out += StrPrintf("%10u %10u %10u\n", e.inside, e.outside, e.count);
-    }
-    return out;
-  }
-  Status Store(const OpContext& ctx, std::string_view text) override;
-
- private:
-  const Ref<Task> task_;
-  const bool gid_;
-};
-
-ErrnoOr<std::vector<IdExtent>> ParseExtents(std::string_view text) {
-  std::vector<IdExtent> out;
-  std::string copy(text);
-  for (char* line = strtok(copy.data(), "\n"); line != nullptr; line = strtok(nullptr, "\n")) {
-    IdExtent e;
-    char rest = 0;
-    if (sscanf(line, "%u %u %u %c", &e.inside, &e.outside, &e.count, &rest) != 3) {
-      return Errno::kInval;
-    }
-    out.push_back(e);
-  }
-  return out;
-}
-
-// user_namespaces(7): the parent's CAP_SETUID, or one's own single id.
-Status IdMapFile::Store(const OpContext& ctx, std::string_view text) {
-  Ref<const Credentials> creds = task_->SharedCreds();
-  if (!creds || !creds->user_ns->parent()) return Errno::kPerm;
-  std::vector<IdExtent> extents = TRY(ParseExtents(text));
-  UserNamespace& parent = *creds->user_ns->parent();
-  bool capable = ctx.creds.HasCapIn(gid_ ? CAP_SETGID : CAP_SETUID, &parent);
-  uint32_t own = gid_ ? parent.GidFromKernel(ctx.creds.egid) : parent.UidFromKernel(ctx.creds.euid);
-  bool single = extents.size() == 1 && extents[0].count == 1 && extents[0].outside == own;
-  if (!capable && !single) return Errno::kPerm;
-  return gid_ ? creds->user_ns->SetGidMap(std::move(extents))
-              : creds->user_ns->SetUidMap(std::move(extents));
-}
-
 ErrnoOr<std::string> ReadArea(Task& task, uint64_t start, uint64_t end) {
   Ref<MemoryManager> mm = task.SharedMm();
   if (!mm || end <= start) return std::string();
@@ -281,9 +231,6 @@ ErrnoOr<std::string> MountinfoText(const OpContext&, ProcFs&, Task& task) {
 ErrnoOr<std::string> CgroupText(const OpContext&, ProcFs&, Task&) { return std::string("0::/\n"); }
 ErrnoOr<std::string> ZeroText(const OpContext&, ProcFs&, Task&) { return std::string("0\n"); }
 ErrnoOr<std::string> EmptyText(const OpContext&, ProcFs&, Task&) { return std::string(); }
-ErrnoOr<std::string> SetgroupsText(const OpContext&, ProcFs&, Task&) {
-  return std::string("allow\n");
-}
 ErrnoOr<std::string> LoginuidText(const OpContext&, ProcFs&, Task&) {
   return std::string("4294967295");
 }
@@ -328,7 +275,6 @@ constexpr TextRow kTexts[] = {
     {"personality", 0400, true, PersonalityText},
     {"schedstat", 0444, false, SchedstatText},
     {"sessionid", 0444, false, LoginuidText},
-    {"setgroups", 0444, false, SetgroupsText},
     {"smaps", 0444, true, SmapsText},
     {"smaps_rollup", 0444, true, SmapsRollupText},
     {"statm", 0444, false, StatmText},
@@ -402,7 +348,8 @@ class TaskDir final : public SyntheticDir, public NamesProcess {
     if (!Alive()) return out;
     uint64_t ino = this->ino() + 16;
     for (const TextRow& row : kTexts) out.push_back({row.name, ino++, S_IFREG});
-    for (const char* name : {"comm", "gid_map", "mem", "oom_score_adj", "stat", "uid_map"}) {
+    for (const char* name :
+         {"comm", "gid_map", "mem", "oom_score_adj", "setgroups", "stat", "uid_map"}) {
       out.push_back({name, ino++, S_IFREG});
     }
     for (const char* name : {"cwd", "exe", "root"}) out.push_back({name, ino++, S_IFLNK});
@@ -433,8 +380,8 @@ class TaskDir final : public SyntheticDir, public NamesProcess {
     if (name == "ns") return NewNamespaceDir(fs, task_);
     if (name == "mem") return NewMemFile(fs, task_);
     if (name == "oom_score_adj") return MakeRef<OomAdjFile>(fs, task_);
-    if (name == "uid_map") return MakeRef<IdMapFile>(fs, task_, false);
-    if (name == "gid_map") return MakeRef<IdMapFile>(fs, task_, true);
+    if (name == "uid_map" || name == "gid_map") return NewIdMapFile(fs, task_, name == "gid_map");
+    if (name == "setgroups") return NewSetgroupsFile(fs, task_);
     if (name == "task" && !thread_) return MakeRef<ThreadsDir>(fs, task_);
     if (name == "children" && thread_) return MakeText(fs, ChildrenText);
     return nullptr;

@@ -44,6 +44,9 @@ Ref<SyntheticInode> NewFdInfoDir(const Ref<ProcFs>& fs, Ref<Task> task);
 Ref<SyntheticInode> NewMemFile(const Ref<ProcFs>& fs, Ref<Task> task);
 // ns (pid_ns.cc).
 Ref<SyntheticInode> NewNamespaceDir(const Ref<ProcFs>& fs, Ref<Task> task);
+// uid_map or gid_map, and setgroups, of its user namespace.
+Ref<SyntheticInode> NewIdMapFile(const Ref<ProcFs>& fs, Ref<Task> task, bool gid);
+Ref<SyntheticInode> NewSetgroupsFile(const Ref<ProcFs>& fs, Ref<Task> task);
 
 // Texts of /proc/PID files; `task` may have exited (ESRCH, or empty as Linux does).
 using TaskTextFunction = ErrnoOr<std::string> (*)(const OpContext& ctx, ProcFs& fs, Task& task);
