@@ -97,6 +97,11 @@ LANGUAGES = [
 MORE = [
     Case("cpython-self-tests", "for t in posix mmap tempfile glob pathlib pty openpty resource fileio; do "
          "/usr/bin/python3 -m test -q test_$t >/dev/null 2>&1; echo $t $?; done", 240),
+    # Go's own tests of what talks to the kernel, but for TCP and ptrace(2).
+    Case("go-self-tests", "export GOCACHE=$PWD/cache GOPATH=$PWD/go HOME=$PWD PATH=/usr/bin:/bin; for p in os os/exec os/signal os/user syscall io/fs path/filepath time; do "
+         "go test -vet=off -tags=timetzdata -c -o t $p || continue; (cd /usr/share/go-1.19/src/$p; t=$OLDPWD/t; "
+         "list=$($t -test.list . | grep -vE 'Network|SpliceFile|SendFile|TCP|Ptrace|ExtraFilesRace|TestExtraFiles$' | paste -sd'|'); "
+         "timeout 100 $t -test.short -test.v -test.run \"^($list)\\$\" 2>&1 | sed -nE 's/^ *--- ([A-Z]+: [^ ]+).*/\\1/p' | sort); done", 240),
     Case("stress-ng", "stress-ng --timeout 1 --verify --temp-path . --vm-rw 1 --kcmp 1 --pidfd 1 --pty 1 --clone 1 --fault 1 --mremap 1 "
          "--sigq 1 --timer 1 --splice 1 --dentry 1 --fcntl 1 --lockofd 1 --memfd 1 >out 2>&1; echo $?; grep -c fail: out", 120),
     Case("ruby", "ruby -e 'require \"socket\"; a, b = UNIXSocket.pair; t = Thread.new { b.write(\"hi\"); b.close }; puts a.read; t.join; "
