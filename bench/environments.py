@@ -58,15 +58,14 @@ class Runc(Environment):
         shutil.rmtree(self.bundle)
 
 
-def available(platforms, runsc):
-    """All environments that this machine has."""
-    found = [Environment("native", [])]
-    if os.path.exists("/usr/sbin/runc"):
-        found.append(Runc())
-    if os.path.exists("/usr/bin/bwrap"):
-        found.append(Environment("bwrap", ["/usr/bin/bwrap", "--dev-bind", "/", "/", "--unshare-all", "--"]))
-    if os.path.exists("/usr/bin/runsc"):
-        found.append(Environment("gvisor-ptrace", ["/usr/bin/runsc", "--platform=ptrace", "--network=none", "do", "--"]))
-    if os.path.exists(runsc):
-        found += [Environment(p, [runsc, f"--platform={p}", "do", "--"]) for p in platforms]
-    return found
+def available(platforms, runsc, only):
+    """All environments that this machine has, or those of them whose names are in `only`."""
+    kinds = [("native", None, lambda: Environment("native", [])),
+             ("runc", "/usr/sbin/runc", Runc),
+             ("bwrap", "/usr/bin/bwrap",
+              lambda: Environment("bwrap", ["/usr/bin/bwrap", "--dev-bind", "/", "/", "--unshare-all", "--"])),
+             ("gvisor-ptrace", "/usr/bin/runsc",
+              lambda: Environment("gvisor-ptrace", ["/usr/bin/runsc", "--platform=ptrace", "--network=none", "do", "--"]))]
+    kinds += [(p, runsc, lambda p=p: Environment(p, [runsc, f"--platform={p}", "do", "--"])) for p in platforms]
+    return [make() for name, needs, make in kinds
+            if (not only or name in only) and (needs is None or os.path.exists(needs))]
