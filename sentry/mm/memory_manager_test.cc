@@ -30,7 +30,7 @@ class TestFile : public Mappable {
   }
   ErrnoOr<Backing> Translate(uint64_t offset, uint64_t, Access) override {
     if (offset >= pages_ * kPage) return Errno::kNxio;
-    return Backing{fd_, offset, pages_ * kPage - offset, base_ + offset, true, false};
+    return Backing{fd_, offset, pages_ * kPage - offset, base_ + offset, true, reusable};
   }
   Status AddMapping(MappingSpace* s, AddrRange r, uint64_t, bool w) override {
     set.Add(s, r, w);
@@ -38,6 +38,7 @@ class TestFile : public Mappable {
   }
   void RemoveMapping(MappingSpace* s, AddrRange r, uint64_t, bool w) override {
     set.Remove(s, r, w);
+    if (watched != nullptr) shown_at_removal = watched->pages.count(r.start) != 0;
   }
   Status SyncMapped(uint64_t, uint64_t) override {
     ++syncs;
@@ -58,6 +59,9 @@ class TestFile : public Mappable {
 
   MappingSet set;
   int syncs = 0;
+  bool reusable = false;
+  FakeAddressSpace* watched = nullptr;
+  bool shown_at_removal = false;
 
  private:
   ~TestFile() override { close(fd_); }
@@ -258,6 +262,34 @@ TEST_F(MemoryManagerTest, TruncateTakesPagesAway) {
   EXPECT_EQ(file->syncs, 1);
   mm_->Clear();
   EXPECT_TRUE(file->set.empty());
+}
+
+TEST_F(MemoryManagerTest, MappingOverOthersLeavesNothingOfThem) {
+  Ref<TestFile> file = MakeRef<TestFile>(1);
+  UserAddr at = Map(Anonymous(4 * kPage));
+  for (uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(Poke(*mm_, at + i * kPage, 7));
+  MMapRequest over = At(at.value, 3 * kPage, {.read = true});
+  over.file = file;
+  Map(over);  // a page of the file, two beyond its end
+  EXPECT_EQ(Shown(*mm_).Read(at.value), 0u);
+  EXPECT_FALSE(Shown(*mm_).Read(at.value + kPage).has_value());
+  EXPECT_FALSE(Shown(*mm_).Read(at.value + 2 * kPage).has_value());
+  EXPECT_EQ(Shown(*mm_).Read(at.value + 3 * kPage), 7u);
+}
+
+TEST_F(MemoryManagerTest, PagesThatServeOthersGoBeforeTheirFileDoes) {
+  for (bool reusable : {false, true}) {
+    auto mm = *MemoryManager::Create(platform_, *memory_);
+    Ref<TestFile> file = MakeRef<TestFile>(1);
+    file->reusable = reusable;
+    file->watched = &Shown(*mm);
+    MMapRequest r = Anonymous(kPage);
+    r.shared = true;
+    r.file = file;
+    ASSERT_TRUE(mm->MMap(r, limits_).ok());
+    mm.reset();
+    EXPECT_EQ(file->shown_at_removal, !reusable);
+  }
 }
 
 TEST_F(MemoryManagerTest, HostFileShrunkBehindOurBackIsSigbus) {
