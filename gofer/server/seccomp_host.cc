@@ -2,8 +2,8 @@
 #include <linux/futex.h>
 #include <linux/memfd.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -15,12 +15,15 @@
 namespace runsc::gofer {
 namespace {
 
-// One allowed call; `arg` >= 0: only if (argument & mask) == value.
+// One allowed call; `arg` >= 0: only if (argument & mask) == value, and so for `arg2`.
 struct Allow {
   int number;
   int arg = -1;
   uint64_t mask = 0;
   uint64_t value = 0;
+  int arg2 = -1;
+  uint64_t mask2 = 0;
+  uint64_t value2 = 0;
 };
 
 constexpr uint64_t kInt = 0xffffffff;
@@ -48,7 +51,7 @@ const Allow kAllowed[] = {
     {SCMP_SYS(close)},
     {SCMP_SYS(fcntl), 1, kInt, F_DUPFD_CLOEXEC},  // attach
     // Reading attributes and directories.
-    {SCMP_SYS(statx)},
+    {SCMP_SYS(statx), 2, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_NOFOLLOW},
     {SCMP_SYS(fstatfs)},
     {SCMP_SYS(getdents64)},
     {SCMP_SYS(lseek)},
@@ -69,14 +72,14 @@ const Allow kAllowed[] = {
     {SCMP_SYS(mkdirat)},
     {SCMP_SYS(mknodat), 3, kInt, 0},
     {SCMP_SYS(symlinkat)},
-    {SCMP_SYS(linkat), 0, kInt, kCwd},
+    {SCMP_SYS(linkat), 0, kInt, kCwd, 4, kInt, AT_SYMLINK_FOLLOW},
     {SCMP_SYS(unlinkat)},
     {SCMP_SYS(renameat2)},
     // Memory: malloc's, never executable.
     {SCMP_SYS(mmap), 2, PROT_EXEC, 0},
     {SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
     {SCMP_SYS(munmap)},
-    {SCMP_SYS(mremap)},
+    {SCMP_SYS(mremap), 3, kInt, MREMAP_MAYMOVE},
     {SCMP_SYS(madvise)},
     {SCMP_SYS(brk)},
     // Log lines, and aborting with a message.
@@ -84,7 +87,6 @@ const Allow kAllowed[] = {
     {SCMP_SYS(clock_gettime)},
     {SCMP_SYS(gettid)},
     {SCMP_SYS(getpid)},
-    {SCMP_SYS(tgkill), 2, kInt, 6},
     // Threads' ends, and libc's housekeeping.
     {SCMP_SYS(rt_sigprocmask)},
     {SCMP_SYS(rt_sigaction)},
@@ -93,15 +95,21 @@ const Allow kAllowed[] = {
     {SCMP_SYS(sched_yield)},
     {SCMP_SYS(set_robust_list)},  // a thread may start up only now
     {SCMP_SYS(rseq)},
-    {SCMP_SYS(prctl), 0, kInt, PR_SET_VMA},  // malloc names its arenas
     {SCMP_SYS(exit)},
     {SCMP_SYS(exit_group)},
 };
 
 int Add(scmp_filter_ctx ctx, const Allow& a) {
   if (a.arg < 0) return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, a.number, 0, nullptr);
-  scmp_arg_cmp cmp{static_cast<unsigned>(a.arg), SCMP_CMP_MASKED_EQ, a.mask, a.value};
-  return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, a.number, 1, &cmp);
+  scmp_arg_cmp cmp[2] = {{static_cast<unsigned>(a.arg), SCMP_CMP_MASKED_EQ, a.mask, a.value},
+                         {static_cast<unsigned>(a.arg2), SCMP_CMP_MASKED_EQ, a.mask2, a.value2}};
+  return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, a.number, a.arg2 < 0 ? 1 : 2, cmp);
+}
+
+// abort(3): a signal to itself and to nobody else.
+int AddAbort(scmp_filter_ctx ctx) {
+  const auto own = static_cast<uint64_t>(getpid());
+  return Add(ctx, {SCMP_SYS(tgkill), 0, kInt, own, 2, kInt, SIGABRT});
 }
 
 }  // namespace
@@ -112,6 +120,7 @@ std::string InstallFilter() {
   int error = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
   if (error == 0) error = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
   for (size_t i = 0; error == 0 && i < std::size(kAllowed); ++i) error = Add(ctx, kAllowed[i]);
+  if (error == 0) error = AddAbort(ctx);
   if (error == 0) error = seccomp_load(ctx);
   seccomp_release(ctx);
   if (error == 0) return "";

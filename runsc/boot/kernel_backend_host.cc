@@ -106,7 +106,8 @@ HostOr<control::BootReply> KernelBackend::Boot(const control::BootRequest& reque
   RegisterDevices(*kernel_);
   TRY(SetUpTrace(request));
   if (request.seccomp) {
-    TRY(filters::Install(filters::SentryRules(choice.factory->name), {request.trap_violations}));
+    TRY(filters::Install(filters::SentryRules(choice.factory->name, getpid()),
+                         {request.trap_violations}));
   }
   return control::BootReply{choice.factory->name, choice.reason};
 }

@@ -9,8 +9,8 @@
 
 namespace runsc::filters {
 
-// What a sentry may ask of the host: what all of it needs, and what the platform `name` needs.
-std::vector<Rule> SentryRules(const std::string& platform);
+// What a sentry, process `pid`, may ask of the host: what all need, and what its platform needs.
+std::vector<Rule> SentryRules(const std::string& platform, int pid);
 
 struct InstallOptions {
   // A refused call is reported on stderr and in the log, with its arguments, before the process

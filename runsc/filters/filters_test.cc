@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -71,7 +72,7 @@ TEST(BpfTest, ForeignArchitecturesAreKilled) {
 
 TEST(RulesTest, EveryRuleHasAReasonAndNothingDangerousIsIn) {
   for (const char* platform : {"ptrace", "systrap"}) {
-    std::vector<Rule> rules = SentryRules(platform);
+    std::vector<Rule> rules = SentryRules(platform, getpid());
     auto code = Compile(rules, SECCOMP_RET_KILL_PROCESS);
     EXPECT_LT(code.size(), 4096u);
     for (const Rule& rule : rules) EXPECT_GE(strlen(rule.reason), 7u) << rule.number;
@@ -86,9 +87,34 @@ TEST(RulesTest, EveryRuleHasAReasonAndNothingDangerousIsIn) {
   }
 }
 
+TEST(RulesTest, SignalsReachNobodyButStubsAndItself) {
+  const auto own = static_cast<uint64_t>(getpid());
+  for (const char* platform : {"ptrace", "systrap"}) {
+    auto code = Compile(SentryRules(platform, getpid()), SECCOMP_RET_KILL_PROCESS);
+    EXPECT_TRUE(Allows(code, SYS_tgkill, {own, own, SIGABRT})) << platform;
+    EXPECT_FALSE(Allows(code, SYS_tgkill, {own + 1, own + 1, SIGABRT})) << platform;
+    EXPECT_FALSE(Allows(code, SYS_tgkill, {own + 1, own + 1, SIGKILL})) << platform;
+    EXPECT_TRUE(Allows(code, SYS_kill, {own + 1, SIGKILL})) << platform;
+    EXPECT_FALSE(Allows(code, SYS_kill, {own + 1, SIGSTOP})) << platform;
+  }
+}
+
+TEST(RulesTest, PtraceMakesOnlyTheRequestsOfThePlatform) {
+  auto code = Compile(SentryRules("ptrace", getpid()), SECCOMP_RET_KILL_PROCESS);
+  const uint64_t options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+  EXPECT_TRUE(Allows(code, SYS_ptrace, {PTRACE_SEIZE, 5, 0, options}));
+  // Without EXITKILL a stub would outlive the sentry.
+  EXPECT_FALSE(Allows(code, SYS_ptrace, {PTRACE_SEIZE, 5, 0, PTRACE_O_TRACESYSGOOD}));
+  EXPECT_FALSE(Allows(code, SYS_ptrace, {PTRACE_ATTACH, 5}));
+  EXPECT_FALSE(Allows(code, SYS_ptrace, {PTRACE_POKETEXT, 5, 4096, 0}));
+  EXPECT_FALSE(Allows(code, SYS_ptrace, {PTRACE_POKEUSER, 5, 0, 0}));
+  EXPECT_FALSE(Allows(Compile(SentryRules("systrap", getpid()), SECCOMP_RET_KILL_PROCESS),
+                      SYS_ptrace, {PTRACE_SYSEMU, 5}));
+}
+
 TEST(InstallTest, ARefusedCallKillsTheProcess) {
   auto child = host::CloneProcess(0, [] {
-    if (!Install(SentryRules("ptrace"), {}).ok()) return 1;
+    if (!Install(SentryRules("ptrace", getpid()), {}).ok()) return 1;
     syscall(SYS_socket, 1, 1, 0);
     return 0;
   });
@@ -98,7 +124,7 @@ TEST(InstallTest, ARefusedCallKillsTheProcess) {
 TEST(InstallTest, ReportingFilterExitsWithTheSameStatus) {
   auto child = host::CloneProcess(0, [] {
     close(2);
-    if (!Install(SentryRules("ptrace"), {.report = true}).ok()) return 1;
+    if (!Install(SentryRules("ptrace", getpid()), {.report = true}).ok()) return 1;
     syscall(SYS_socket, 1, 1, 0);
     return 0;
   });
