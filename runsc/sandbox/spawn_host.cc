@@ -62,24 +62,27 @@ class Child {
   bool Wants(Isolation i) const { return have_.Has(i); }
 
   // Signals of a terminal reach runsc, never the sentry or its stubs, unless the terminal is the
-  // container's: so a session of its own. Where runsc has no terminal a process group does, for
-  // with autogroups the host's scheduler weighs sessions against each other, and some kernels (6.18
-  // was seen to) let two busy hand-offs in one starve all others, the gofer that they wait for too.
+  // container's own. The session stays runsc's where it can: with autogroups the host's scheduler
+  // weighs sessions against each other, and some kernels (6.18 was seen to) let two busy hand-offs
+  // in one starve all others, the gofer that they wait for too.
   HostStatus Session() {
-    if (options_.controlling_tty < 0 && !HasTerminal()) {
-      setpgid(0, 0);
+    if (options_.controlling_tty < 0) {
+      if (!LeaveTerminal()) setsid();
       return HostOk();
     }
     setsid();
-    if (options_.controlling_tty < 0) return HostOk();
     int tty = options_.fds[static_cast<size_t>(options_.controlling_tty)];
     if (ioctl(tty, TIOCSCTTY, 0) < 0) return SysError("cannot take the container's terminal");
     return HostOk();
   }
 
-  static bool HasTerminal() {
+  // A process group of its own, and no controlling terminal: then job control does not ask whether
+  // we are in the foreground, and reads and writes of runsc's terminal go through. Only this
+  // process gives it up; false if it cannot, and nothing has changed that setsid(2) minds.
+  static bool LeaveTerminal() {
     Fd tty(open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
-    return tty.ok() || errno != ENXIO;
+    bool left = tty.ok() ? ioctl(tty.get(), TIOCNOTTY) == 0 : errno == ENXIO;
+    return left && setpgid(0, 0) == 0;
   }
 
   // An empty, read-only root. /proc is only a place that exists everywhere; nobody else sees it
