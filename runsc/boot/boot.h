@@ -6,8 +6,8 @@
 namespace runsc::boot {
 
 // Runs the sandbox in this process: serves the boot channel and what follows until the container
-// ends. Answers the exit status of the process.
-int RunSandbox(Fd channel, bool has_terminal);
+// ends, and leaves with its exit status.
+[[noreturn]] void RunSandbox(Fd channel, bool has_terminal);
 
 }  // namespace runsc::boot
 

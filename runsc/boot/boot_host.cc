@@ -1,5 +1,6 @@
 #include <malloc.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "runsc/boot/boot.h"
 #include "runsc/boot/kernel_backend.h"
@@ -14,13 +15,16 @@ constexpr int kMallocArenas = 4;
 
 }  // namespace
 
-int RunSandbox(Fd channel, bool has_terminal) {
+void RunSandbox(Fd channel, bool has_terminal) {
   mallopt(M_ARENA_MAX, kMallocArenas);
   // Past a host's RLIMIT_FSIZE a guest's write fails; it is not our end.
   signal(SIGXFSZ, SIG_IGN);
   SandboxServer server(has_terminal);
   KernelBackend backend(&server);
-  return server.Run(&backend, std::move(channel));
+  int status = server.Run(&backend, std::move(channel));
+  // Guest tasks may be at work on all that the backend and the program's statics own: nothing is
+  // taken down under them.
+  _exit(status);
 }
 
 }  // namespace runsc::boot

@@ -21,7 +21,7 @@ class BootCommand : public Command {
   }
   HostOr<int> Run(const Flags&, const std::vector<std::string>&) override {
     if (terminal_) close(sandbox::kTerminalFd);
-    return boot::RunSandbox(Fd(sandbox::kChannelFd), terminal_);
+    boot::RunSandbox(Fd(sandbox::kChannelFd), terminal_);
   }
 
  private:
