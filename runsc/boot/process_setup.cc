@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <charconv>
 #include <vector>
 
@@ -28,6 +29,9 @@ constexpr DefaultLimit kDefaults[] = {
     {RLIMIT_NICE, 0, 0},
     {RLIMIT_RTPRIO, 0, 0},
 };
+
+// The sandbox's fs.nr_open. A descriptor table of any size could be asked for above it.
+constexpr uint64_t kMaxFiles = 1u << 20;
 
 constexpr size_t kMaxDatabase = 4u << 20;
 
@@ -188,9 +192,10 @@ HostError StartError(const std::string& program, Errno error) {
                      : error == Errno::kIsdir  ? "is a directory"
                      : error == Errno::kNotdir ? "not a directory"
                      : error == Errno::kNomem  ? "cannot allocate memory"
-                     : error == Errno::kAgain  ? "the host refuses another process (ulimit -u, pids cgroup)"
-                     : error == Errno::k2big   ? "argument list too long"
-                                               : ErrnoName(error);
+                     : error == Errno::kAgain
+                         ? "the host refuses another process (ulimit -u, pids cgroup)"
+                     : error == Errno::k2big ? "argument list too long"
+                                             : ErrnoName(error);
   return {StrPrintf("exec: \"%s\": %s", program.c_str(), text), code};
 }
 
@@ -199,7 +204,9 @@ std::vector<std::pair<int, ResourceLimit>> MakeLimits(const ProcessConfig& proce
   for (const DefaultLimit& d : kDefaults) out.push_back({d.resource, {d.soft, d.hard}});
   for (const RlimitConfig& r : process.rlimits) {
     std::erase_if(out, [&](const auto& o) { return o.first == r.resource; });
-    out.push_back({r.resource, {r.soft, r.hard}});
+    // Hosts raise their fs.nr_open, and specs made there ask for all of it, or for "no limit".
+    uint64_t most = r.resource == RLIMIT_NOFILE ? kMaxFiles : UINT64_MAX;
+    out.push_back({r.resource, {std::min(r.soft, most), std::min(r.hard, most)}});
   }
   return out;
 }

@@ -50,6 +50,8 @@ HostStatus WantArguments(const std::vector<std::string>& args, size_t least, siz
                          const char* usage);
 // Exit status for an error of a program's start: not found 127, not executable 126, else 128.
 int ExitStatusFor(const HostError& error);
+// `text` without control characters, for a person's terminal: names in it may be a guest's.
+std::string Printable(std::string text);
 // One line on stderr, and one in --log where engines look for it.
 void ReportError(const Flags& flags, const std::string& text);
 // Opens the debug log for a process of command `command` by --debug, --debug-log and

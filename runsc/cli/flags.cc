@@ -120,7 +120,9 @@ HostStatus ApplyAnnotations(const std::map<std::string, std::string>& annotation
       TRY(CheckOverlayAnnotation(it->second));
     }
     std::vector<std::string> args = {"--" + name + "=" + it->second};
-    TRY(set.Parse(args));
+    HostStatus parsed = set.Parse(args);
+    if (!parsed.ok())
+      return TextError("annotation %s: %s", it->first.c_str(), parsed.error().text.c_str());
   }
   return HostOk();
 }

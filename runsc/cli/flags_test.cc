@@ -64,6 +64,8 @@ TEST(FlagsTest, AnnotationsNeedTheRowOrTheOverride) {
   EXPECT_TRUE(flags.debug);
   EXPECT_FALSE(ApplyAnnotations({{"dev.gvisor.flag.platform", "ptrace"}}, &flags).ok());
   EXPECT_FALSE(ApplyAnnotations({{"dev.gvisor.flag.overlay2", "root:dir=/x"}}, &flags).ok());
+  HostStatus bad = ApplyAnnotations({{"dev.gvisor.flag.debug", "perhaps"}}, &flags);
+  EXPECT_EQ(bad.error().text.rfind("annotation dev.gvisor.flag.debug: ", 0), 0u);
   flags.allow_flag_override = true;
   EXPECT_TRUE(ApplyAnnotations({{"dev.gvisor.flag.platform", "ptrace"}}, &flags).ok());
   EXPECT_EQ(flags.platform, "ptrace");

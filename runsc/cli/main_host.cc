@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -104,6 +105,9 @@ int RunCommand(const CommandRow& row, const Flags& flags, std::vector<std::strin
   bool internal = row.category == Category::kInternal;
   if (!internal && !SetupLog(flags, row.name, IdOf(row, args))) return kExitInternal;
   HostOr<int> status = command->Run(flags, args);
+  // Who reads the answer must not take half of it for all.
+  bool lost = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  if (status.ok() && lost) status = SysError("cannot write to stdout");
   if (status.ok()) return *status;
   LOG_WARNING("%s fails: %s", row.name, status.error().text.c_str());
   ReportError(flags, status.error().text);
@@ -155,8 +159,16 @@ int Main(std::vector<std::string> args) {
 
 }  // namespace
 
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    bool control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    if (control) c = c == '\n' ? ' ' : '?';
+  }
+  return text;
+}
+
 void ReportError(const Flags& flags, const std::string& text) {
-  std::string line = "runsc: " + text + "\n";
+  std::string line = "runsc: " + Printable(text) + "\n";
   (void)host::WriteAll(STDERR_FILENO, line);
   LogForEngine(flags, text);
 }
@@ -167,12 +179,15 @@ Fd OpenDebugLog(const Flags& flags, const char* command, const std::string& id) 
     bool wanted = flags.debug && flags.alsologtostderr;
     return Fd(wanted ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1);
   }
+  // Not checked yet: it names one file, not a way to others.
+  std::string name = id;
+  std::replace(name.begin(), name.end(), '/', '_');
   std::string path = flags.debug_log;
   if (path.back() == '/') path += "runsc.log.%TIMESTAMP%.%COMMAND%.txt";
   Replace(path, "%TIMESTAMP%", Timestamp());
   Replace(path, "%COMMAND%", command);
-  Replace(path, "%ID%", id);
-  Replace(path, "%CID%", id);
+  Replace(path, "%ID%", name);
+  Replace(path, "%CID%", name);
   // Directories are made, but none in the root: that is a mistyped path.
   size_t slash = path.rfind('/');
   std::string top = path.substr(0, path.find('/', 1));

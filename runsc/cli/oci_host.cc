@@ -216,7 +216,7 @@ class PsCommand : public Command {
           "%-9d %-9d %-9d %-7d %02d:%02d     %-9s %s\n", row.uid, row.pid, row.ppid, row.threads,
           parts.tm_hour, parts.tm_min,
           StrPrintf("%llums", static_cast<unsigned long long>(row.cpu_nanos / 1000000)).c_str(),
-          row.command.c_str());
+          Printable(row.command).c_str());
     }
   }
   std::string format_ = "table";

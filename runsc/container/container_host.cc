@@ -68,7 +68,9 @@ HostStatus WritePidFile(const std::string& path, int pid) {
   std::string temporary = path + ".tmp";
   HostStatus written = HostOk();
   {
-    Fd fd = TRY(host::OpenAt(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    // Never through a link that somebody has put there, nor into somebody's file.
+    unlink(temporary.c_str());
+    Fd fd = TRY(host::OpenAt(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_EXCL, 0644));
     written = host::WriteAll(fd.get(), std::to_string(pid));
   }
   if (written.ok() && rename(temporary.c_str(), path.c_str()) < 0) {
@@ -172,9 +174,9 @@ HostOr<control::Client> Container::Connect() const {
 }
 
 // A shim that is told of the failed start before it has reaped the sandbox takes the container for
-// running, and never deletes it. Not everybody reaps: a fifth of a second at most.
+// running, and never deletes it. Not everybody reaps: a second at most.
 static void AwaitReaped(const Fd& process) {
-  for (int i = 0; i < 20 && host::SendSignal(process, 0).ok(); ++i) usleep(10'000);
+  for (int i = 0; i < 100 && host::SendSignal(process, 0).ok(); ++i) usleep(10'000);
 }
 
 HostStatus Container::Start() {

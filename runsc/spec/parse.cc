@@ -155,7 +155,9 @@ void ReadLinux(const JsonReader& l, Spec* out) {
 void ReadSpec(const JsonReader& top, Spec* out) {
   top.Get("ociVersion", &out->oci_version);
   if (out->oci_version.empty()) top.Fail("ociVersion", "must be given");
-  if (out->oci_version[0] != '1') top.Fail("ociVersion", "only version 1 is supported");
+  if (out->oci_version != "1" && out->oci_version.rfind("1.", 0) != 0) {
+    top.Fail("ociVersion", "only version 1 is supported");
+  }
   if (!top.Has("process")) top.Fail("process", "must be given");
   ReadProcess(top.Object("process"), &out->process);
   JsonReader root = top.Object("root");

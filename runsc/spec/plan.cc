@@ -15,21 +15,36 @@ struct OptionRow {
 // Options that are flags of mount(8); bind and propagation words are handled or have no meaning
 // inside a sandbox. Others go to the file system.
 constexpr OptionRow kOptions[] = {
-    {"ro", MS_RDONLY, 0},           {"rw", 0, MS_RDONLY},
-    {"nosuid", MS_NOSUID, 0},       {"suid", 0, MS_NOSUID},
-    {"nodev", MS_NODEV, 0},         {"dev", 0, MS_NODEV},
-    {"noexec", MS_NOEXEC, 0},       {"exec", 0, MS_NOEXEC},
-    {"sync", MS_SYNCHRONOUS, 0},    {"async", 0, MS_SYNCHRONOUS},
-    {"noatime", MS_NOATIME, 0},     {"atime", 0, MS_NOATIME},
-    {"nodiratime", MS_NODIRATIME, 0}, {"diratime", 0, MS_NODIRATIME},
-    {"relatime", MS_RELATIME, 0},   {"norelatime", 0, MS_RELATIME},
-    {"strictatime", MS_STRICTATIME, 0}, {"nostrictatime", 0, MS_STRICTATIME},
-    {"defaults", 0, 0},             {"remount", 0, 0},
-    {"bind", MS_BIND, 0},           {"rbind", MS_BIND, 0},
-    {"private", 0, 0},              {"rprivate", 0, 0},
-    {"slave", 0, 0},                {"rslave", 0, 0},
-    {"shared", 0, 0},               {"rshared", 0, 0},
-    {"unbindable", 0, 0},           {"runbindable", 0, 0},
+    {"ro", MS_RDONLY, 0},
+    {"rw", 0, MS_RDONLY},
+    {"nosuid", MS_NOSUID, 0},
+    {"suid", 0, MS_NOSUID},
+    {"nodev", MS_NODEV, 0},
+    {"dev", 0, MS_NODEV},
+    {"noexec", MS_NOEXEC, 0},
+    {"exec", 0, MS_NOEXEC},
+    {"sync", MS_SYNCHRONOUS, 0},
+    {"async", 0, MS_SYNCHRONOUS},
+    {"noatime", MS_NOATIME, 0},
+    {"atime", 0, MS_NOATIME},
+    {"nodiratime", MS_NODIRATIME, 0},
+    {"diratime", 0, MS_NODIRATIME},
+    {"relatime", MS_RELATIME, 0},
+    {"norelatime", 0, MS_RELATIME},
+    {"strictatime", MS_STRICTATIME, 0},
+    {"nostrictatime", 0, MS_STRICTATIME},
+    {"defaults", 0, 0},
+    {"remount", 0, 0},
+    {"bind", MS_BIND, 0},
+    {"rbind", MS_BIND, 0},
+    {"private", 0, 0},
+    {"rprivate", 0, 0},
+    {"slave", 0, 0},
+    {"rslave", 0, 0},
+    {"shared", 0, 0},
+    {"rshared", 0, 0},
+    {"unbindable", 0, 0},
+    {"runbindable", 0, 0},
 };
 
 struct KindRow {
@@ -37,9 +52,8 @@ struct KindRow {
   MountKind kind;
 };
 constexpr KindRow kKinds[] = {
-    {"tmpfs", MountKind::kTmpfs},   {"proc", MountKind::kProc},
-    {"sysfs", MountKind::kSysfs},   {"devpts", MountKind::kDevpts},
-    {"devtmpfs", MountKind::kDev},  {"mqueue", MountKind::kMqueue},
+    {"tmpfs", MountKind::kTmpfs},   {"proc", MountKind::kProc},      {"sysfs", MountKind::kSysfs},
+    {"devpts", MountKind::kDevpts}, {"devtmpfs", MountKind::kDev},   {"mqueue", MountKind::kMqueue},
     {"cgroup", MountKind::kCgroup}, {"cgroup2", MountKind::kCgroup},
 };
 
@@ -79,6 +93,9 @@ HostOr<MountConfig> PlanMount(const MountSpec& m, const std::string& bundle,
   out.source = m.source;
   for (const std::string& option : m.options) ApplyOption(option, &out);
   if (m.type == "bind" || (out.flags & MS_BIND) != 0) {
+    if (m.source.empty()) {
+      return TextError("config.json: mounts: %s: source must be given", m.destination.c_str());
+    }
     out.kind = MountKind::kGofer;
     out.flags &= ~static_cast<uint32_t>(MS_BIND);
     out.attach_point = static_cast<uint32_t>(trees->size());
@@ -136,9 +153,8 @@ void AddMandatory(std::vector<MountConfig>* mounts) {
   }
   all.insert(all.end(), mounts->begin(), mounts->end());
   // A parent is mounted before what lies below it; else the spec's order stays.
-  std::stable_sort(all.begin(), all.end(), [](const MountConfig& a, const MountConfig& b) {
-    return Depth(a) < Depth(b);
-  });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const MountConfig& a, const MountConfig& b) { return Depth(a) < Depth(b); });
   mounts->swap(all);
 }
 
@@ -160,6 +176,11 @@ HostOr<Plan> MakePlan(const Spec& spec, const std::string& id, const std::string
   c.id = id;
   c.hostname = spec.hostname;
   c.domainname = spec.domainname;
+  // As Docker sends --domainname: the specification had no field for it at first.
+  for (const auto& [name, value] : spec.sysctls) {
+    if (name == "kernel.domainname" && c.domainname.empty()) c.domainname = value;
+  }
+  if (c.domainname.size() > 64) return TextError("config.json: domainname is longer than 64 bytes");
   c.process = spec.process;
   c.root_read_only = spec.root_read_only;
   c.masked_paths = spec.masked_paths;

@@ -157,6 +157,16 @@ TEST(PlanTest, MountOverTheRootIsRefused) {
   EXPECT_FALSE(MakePlan(*spec, "id", "/").ok());
 }
 
+TEST(PlanTest, DomainNameMayComeAsASysctl) {
+  HostOr<Spec> spec = ParseSpec(
+      Minimal(kProcess, R"(,"linux":{"sysctl":{"kernel.domainname":"d","net.x":"1"}})"));
+  EXPECT_EQ(MakePlan(*spec, "id", "/")->config.domainname, "d");
+  spec->domainname = "own";
+  EXPECT_EQ(MakePlan(*spec, "id", "/")->config.domainname, "own");
+  spec->domainname = std::string(65, 'x');
+  EXPECT_FALSE(MakePlan(*spec, "id", "/").ok());
+}
+
 TEST(PlanTest, ParseUser) {
   uint32_t uid = 9, gid = 9;
   EXPECT_TRUE(ParseUser("1000:2", &uid, &gid));
