@@ -2,10 +2,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
 
 #include "platform/base/log.h"
@@ -152,17 +153,23 @@ class RunCommand : public CreateCommand {
 
 // --- do ---
 
-std::string RandomId() {
-  return StrPrintf("runsc-%08x", static_cast<uint32_t>(HostRandom64()));
-}
+std::string RandomId() { return StrPrintf("runsc-%08x", static_cast<uint32_t>(HostRandom64())); }
 
-// "0 1000 1", with any separator that is no digit.
+// "0 1000 1", separated by spaces, colons or commas.
 HostOr<IdMapping> ParseMapping(const std::string& text) {
-  uint32_t part[3];
-  int used = 0;
-  if (std::sscanf(text.c_str(), "%u%*[ :,]%u%*[ :,]%u%n", &part[0], &part[1], &part[2], &used) !=
-          3 ||
-      static_cast<size_t>(used) != text.size() || part[2] == 0) {
+  uint32_t part[3] = {};
+  const char* at = text.data();
+  const char* end = at + text.size();
+  bool good = true;
+  for (int i = 0; i < 3; ++i) {
+    const char* start = at;
+    while (i > 0 && at < end && std::strchr(" :,", *at) != nullptr) ++at;
+    good = good && (i == 0 || at > start);
+    auto [next, error] = std::from_chars(at, end, part[i]);
+    good = good && error == std::errc();
+    at = next;
+  }
+  if (!good || at != end || part[2] == 0) {
     return TextError("bad id mapping \"%s\"; use \"INSIDE OUTSIDE COUNT\"", text.c_str());
   }
   return IdMapping{part[0], part[1], part[2]};
@@ -224,6 +231,9 @@ class DoCommand : public Command {
     }
     s.process.cwd = TRY(Cwd());
     s.process.terminal = host::IsTerminal(STDIN_FILENO);
+    // As any command's: files on a volume are no more open than the caller's own.
+    s.process.umask = umask(0);
+    umask(s.process.umask);
     uint64_t all = (uint64_t{1} << 41) - 1;
     s.process.capabilities = {all, all, 0, all, 0};
     for (const std::string& v : volumes_) {

@@ -32,6 +32,11 @@ sigset_t ForwardedSignals(bool terminal) {
   sigset_t set;
   sigfillset(&set);
   for (int s : kOwnSignals) sigdelset(&set, s);
+  // What our caller has us ignore (nohup, a shell's background job) is not for the guest either.
+  for (int s = 1; s <= SIGRTMAX; ++s) {
+    struct sigaction now{};
+    if (sigaction(s, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) sigdelset(&set, s);
+  }
   // Without a terminal of the guest's, Ctrl-Z stops runsc as any program; SIGCONT wakes it.
   if (!terminal) {
     sigdelset(&set, SIGTSTP);
