@@ -26,6 +26,7 @@
 #include "test/fuzz/scenario_util.h"
 #include "test/fuzz/scenarios_list.h"
 #include "test/fuzz/worker.h"
+#include "test/util/send_fds.h"
 
 namespace fuzz {
 namespace {
@@ -245,20 +246,7 @@ void SocketsInSockets(Random& random, const SharedArea&) {
   for (int i = 0; i < length && NowMs() < end; i++) {
     int pair[2];
     if (socketpair(AF_UNIX, random.OneIn(2) ? SOCK_STREAM : SOCK_DGRAM, 0, pair) != 0) break;
-    char control[CMSG_SPACE(8)] = {}, byte = 0;
-    iovec iov = {&byte, 1};
-    msghdr m = {};
-    m.msg_iov = &iov;
-    m.msg_iovlen = 1;
-    m.msg_control = control;
-    m.msg_controllen = sizeof control;
-    cmsghdr* c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(8);
-    int sent[2] = {previous, ring ? pair[1] : previous};
-    memcpy(CMSG_DATA(c), sent, 8);
-    sendmsg(pair[0], &m, MSG_DONTWAIT);
+    guest::SendFds(pair[0], {previous, ring ? pair[1] : previous}, "x", MSG_DONTWAIT);
     close(pair[0]);
     close(previous);
     previous = pair[1];

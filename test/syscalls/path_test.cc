@@ -13,6 +13,7 @@
 #include <sys/statfs.h>
 #include <sys/xattr.h>
 
+#include "test/util/send_fds.h"
 #include "test/util/test_util.h"
 
 namespace {
@@ -226,19 +227,14 @@ TEST(PathDescriptorTest, ExecutesAndTravels) {
   EXPECT_EQ(WaitFor(child), 0);
   int sockets[2];
   ASSERT_THAT(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), SyscallSucceeds());
-  char control[CMSG_SPACE(sizeof(int))] = {}, byte = 'x';
+  EXPECT_THAT(SendFds(sockets[0], {program.get()}), SyscallSucceedsWithValue(1));
+  char control[CMSG_SPACE(sizeof(int))] = {}, byte;
   iovec iov = {&byte, 1};
   msghdr message = {};
   message.msg_iov = &iov;
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&message);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof(int));
-  *reinterpret_cast<int*>(CMSG_DATA(c)) = program.get();
-  EXPECT_THAT(sendmsg(sockets[0], &message, 0), SyscallSucceedsWithValue(1));
   EXPECT_THAT(recvmsg(sockets[1], &message, 0), SyscallSucceedsWithValue(1));
   Fd received(*reinterpret_cast<int*>(CMSG_DATA(CMSG_FIRSTHDR(&message))));
   EXPECT_THAT(fcntl(received.get(), F_GETFL), SyscallSucceedsWithValue(O_PATH));

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <thread>
 
+#include "test/util/send_fds.h"
 #include "test/util/test_util.h"
 
 namespace {
@@ -170,20 +171,7 @@ TEST(StressTest, DescriptorsInFlightAreFreed) {
     int s[2];
     ASSERT_THAT(socketpair(AF_UNIX, SOCK_STREAM, 0, s), SyscallSucceeds());
     // A socket sent to itself: a cycle that only garbage collection ends.
-    char control[CMSG_SPACE(sizeof(int))] = {};
-    char byte = 'x';
-    iovec v = {&byte, 1};
-    msghdr m = {};
-    m.msg_iov = &v;
-    m.msg_iovlen = 1;
-    m.msg_control = control;
-    m.msg_controllen = sizeof control;
-    cmsghdr* c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &s[0], sizeof(int));
-    ASSERT_THAT(sendmsg(s[1], &m, 0), SyscallSucceedsWithValue(1));
+    ASSERT_THAT(SendFds(s[1], {s[0]}), SyscallSucceedsWithValue(1));
     close(s[0]);
     close(s[1]);
   }

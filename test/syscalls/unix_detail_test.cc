@@ -11,6 +11,7 @@
 
 #include <thread>
 
+#include "test/util/send_fds.h"
 #include "test/util/test_util.h"
 
 namespace {
@@ -39,22 +40,6 @@ int Bind(int fd, const std::string& path) {
 int Connect(int fd, const std::string& path) {
   sockaddr_un at = Address(path);
   return connect(fd, reinterpret_cast<sockaddr*>(&at), sizeof at);
-}
-
-ssize_t SendFds(int to, const std::vector<int>& fds, std::string_view text = "x", int flags = 0) {
-  std::vector<char> control(CMSG_SPACE(sizeof(int) * fds.size()));
-  iovec iov = {const_cast<char*>(text.data()), text.size()};
-  msghdr m = {};
-  m.msg_iov = &iov;
-  m.msg_iovlen = 1;
-  m.msg_control = control.data();
-  m.msg_controllen = control.size();
-  cmsghdr* c = CMSG_FIRSTHDR(&m);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-  memcpy(CMSG_DATA(c), fds.data(), sizeof(int) * fds.size());
-  return sendmsg(to, &m, flags);
 }
 
 struct Got {

@@ -10,6 +10,7 @@
 
 #include <thread>
 
+#include "test/util/send_fds.h"
 #include "test/util/test_util.h"
 
 namespace {
@@ -256,26 +257,19 @@ TEST_P(UnixAnyTest, PassesDescriptors) {
   Pair(GetParam());
   int p[2];
   ASSERT_THAT(pipe(p), SyscallSucceeds());
+  ASSERT_THAT(SendFds(a_.get(), {p[0], p[1]}), SyscallSucceedsWithValue(1));
+  close(p[0]);
+  close(p[1]);
   char control[CMSG_SPACE(2 * sizeof(int))] = {};
-  char byte = 'x';
+  char byte;
   iovec v = {&byte, 1};
   msghdr m = {};
   m.msg_iov = &v;
   m.msg_iovlen = 1;
   m.msg_control = control;
   m.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&m);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(sizeof p);
-  memcpy(CMSG_DATA(c), p, sizeof p);
-  ASSERT_THAT(sendmsg(a_.get(), &m, 0), SyscallSucceedsWithValue(1));
-  close(p[0]);
-  close(p[1]);
-  memset(control, 0, sizeof control);
-  m.msg_controllen = sizeof control;
   ASSERT_THAT(recvmsg(b_.get(), &m, MSG_CMSG_CLOEXEC), SyscallSucceedsWithValue(1));
-  c = CMSG_FIRSTHDR(&m);
+  cmsghdr* c = CMSG_FIRSTHDR(&m);
   ASSERT_NE(c, nullptr);
   ASSERT_EQ(c->cmsg_type, SCM_RIGHTS);
   int got[2];
@@ -289,21 +283,12 @@ TEST_P(UnixAnyTest, PassesDescriptors) {
 
 TEST_P(UnixAnyTest, TruncatedControlDropsDescriptors) {
   Pair(GetParam());
-  int fds[2] = {a_.get(), b_.get()};
-  char control[CMSG_SPACE(sizeof fds)] = {};
-  char byte = 'x';
+  ASSERT_THAT(SendFds(a_.get(), {a_.get(), b_.get()}), SyscallSucceedsWithValue(1));
+  char byte;
   iovec v = {&byte, 1};
   msghdr m = {};
   m.msg_iov = &v;
   m.msg_iovlen = 1;
-  m.msg_control = control;
-  m.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&m);
-  *c = {CMSG_LEN(sizeof fds), SOL_SOCKET, SCM_RIGHTS};
-  memcpy(CMSG_DATA(c), fds, sizeof fds);
-  ASSERT_THAT(sendmsg(a_.get(), &m, 0), SyscallSucceedsWithValue(1));
-  m.msg_control = nullptr;
-  m.msg_controllen = 0;
   ASSERT_THAT(recvmsg(b_.get(), &m, 0), SyscallSucceedsWithValue(1));
   EXPECT_EQ(m.msg_flags & MSG_CTRUNC, MSG_CTRUNC);
 }
@@ -458,22 +443,6 @@ TEST_F(UnixDatagramTest, Mmsg) {
   EXPECT_THAT(recvmmsg(b_.get(), m, 2, MSG_DONTWAIT, nullptr), SyscallFailsWithErrno(EAGAIN));
 }
 
-// Sends `fd` over `over` without waiting; false if the kernel has enough of them.
-bool Pass(int over, int fd) {
-  char control[CMSG_SPACE(sizeof fd)] = {};
-  char byte = 'x';
-  iovec v = {&byte, 1};
-  msghdr m = {};
-  m.msg_iov = &v;
-  m.msg_iovlen = 1;
-  m.msg_control = control;
-  m.msg_controllen = sizeof control;
-  cmsghdr* c = CMSG_FIRSTHDR(&m);
-  *c = {CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
-  memcpy(CMSG_DATA(c), &fd, sizeof fd);
-  return sendmsg(over, &m, MSG_DONTWAIT) == 1;
-}
-
 // Each socket of a long chain is kept by a message to the next one only. Older kernels refuse to
 // nest them deeper than four.
 TEST_F(UnixTest, ChainOfSocketsInMessagesGoesAtOnce) {
@@ -482,7 +451,7 @@ TEST_F(UnixTest, ChainOfSocketsInMessagesGoesAtOnce) {
   Fd reader(p[0]), last(p[1]);
   for (int i = 0; i < 50000; i++) {
     Pair(i % 2 == 0 ? SOCK_STREAM : SOCK_SEQPACKET);
-    if (!Pass(a_.get(), last.get())) break;
+    if (SendFds(a_.get(), {last.get()}, "x", MSG_DONTWAIT) != 1) break;
     last = std::move(b_);
   }
   a_.reset();
