@@ -26,4 +26,5 @@ bench:
 	bench/run
 
 format:
+	tools/install-deps format
 	git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
