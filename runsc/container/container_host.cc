@@ -186,10 +186,11 @@ HostStatus Container::Start() {
                                                                 : StatusName(state_.status));
   }
   control::Client client = TRY(Connect());
+  // Before it can end: a dead process that nobody has reaped yet cannot be found by its name.
+  HostOr<Fd> sandbox = OpenNamed(state_.sandbox);
   HostStatus started = client.Start({state_.id});
   if (!started.ok()) {
     // The sandbox ends by itself now. A shim that deletes the container at once must find it dead.
-    HostOr<Fd> sandbox = OpenNamed(state_.sandbox);
     if (sandbox.ok() && host::WaitGone(*sandbox, kKillTimeoutMs)) AwaitReaped(*sandbox);
     return started;
   }
