@@ -247,9 +247,10 @@ void LiftLimits(int pid) {
 }
 
 HostError Forbidden(Isolation i, const HostError& why) {
-  const char* hint = i == Isolation::kUser && why.code == ENOSPC
-                         ? " (see /proc/sys/user/max_user_namespaces)"
-                         : "";
+  const char* hint = i != Isolation::kUser ? ""
+                     : why.code == ENOSPC  ? " (see /proc/sys/user/max_user_namespaces)"
+                     : why.code == EPERM   ? " (Linux always forbids it in a chroot)"
+                                           : "";
   return {StrPrintf("this host forbids %s, which the sandbox needs: %s%s; allow it, or accept a "
                     "weaker sandbox with --unsafe-allow-missing-isolation=%s",
                     IsolationName(i), why.text.c_str(), hint, IsolationName(i)),
