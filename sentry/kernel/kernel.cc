@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "platform/base/log.h"
 #include "platform/base/strings.h"
 #include "sentry/kernel/group_state.h"
@@ -228,7 +230,14 @@ size_t Kernel::task_count() {
 
 Ref<UserAccount> Kernel::AccountOf(Uid uid) {
   MutexLock l(tree_->accounts_mu);
-  Ref<UserAccount>& account = tree_->accounts[uid];
+  auto& accounts = tree_->accounts;
+  // Users who hold nothing any more are forgotten: a guest may go through all ids there are. Only
+  // this function hands out references that are not copies.
+  if (accounts.size() >= tree_->sweep_accounts_at) {
+    std::erase_if(accounts, [](const auto& entry) { return entry.second->RefCount() == 1; });
+    tree_->sweep_accounts_at = std::max<size_t>(64, accounts.size() * 2);
+  }
+  Ref<UserAccount>& account = accounts[uid];
   if (!account) account = MakeRef<UserAccount>(uid);
   return account;
 }

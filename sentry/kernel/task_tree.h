@@ -46,6 +46,7 @@ struct TaskTree {
 
   Mutex<LockRank::kLimits> accounts_mu;
   std::unordered_map<Uid, Ref<UserAccount>> accounts ABSL_GUARDED_BY(accounts_mu);
+  size_t sweep_accounts_at ABSL_GUARDED_BY(accounts_mu) = 64;
 
   Mutex<LockRank::kMetrics> counts_mu;
   std::map<std::string, uint64_t> unimplemented ABSL_GUARDED_BY(counts_mu);

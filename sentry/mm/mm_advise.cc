@@ -140,6 +140,9 @@ Status MemoryManager::MAdvise(UserAddr addr, uint64_t length, int advice) {
     return m.Populate(range, {.read = !write, .write = write}, discards);
   }
   Status status = Ok();
+  const bool marks = advice == MADV_DONTFORK || advice == MADV_DOFORK ||
+                     advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK;
+  if (marks && !m.MayCut(range)) return Errno::kAgain;
   switch (advice) {
     case MADV_DONTFORK:
       m.ChangeVmas(range, [](Vma& v) { v.dont_fork = true; });

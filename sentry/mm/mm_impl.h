@@ -192,6 +192,15 @@ struct MemoryManager::Impl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Status DropContents(VmaMap::iterator it, AddrRange range, Discards& discards)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Whether mappings may be cut at the ends of `range` (vm.max_map_count).
+  bool MayCut(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    size_t cuts = 0;
+    for (uint64_t at : {range.start, range.end}) {
+      auto it = vmas.At(at);
+      if (it != vmas.end() && it->first < at) ++cuts;
+    }
+    return cuts == 0 || vmas.size() + cuts <= kMaxMapCount;
+  }
   // Splits VMAs at the ends of `range` and runs `change(vma)` on each inside.
   template <typename F>
   void ChangeVmas(AddrRange range, F change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {

@@ -237,7 +237,7 @@ Status MemoryManager::MSeal(UserAddr addr, uint64_t length) {
   if (size == 0) return Ok();
   AddrRange range{addr.value, addr.value + size};
   MmLock lock(*impl_);
-  if (!impl_->vmas.Covers(range)) return Errno::kNomem;
+  if (!impl_->vmas.Covers(range) || !impl_->MayCut(range)) return Errno::kNomem;
   impl_->any_sealed = true;
   impl_->ChangeVmas(range, [](Vma& v) { v.sealed = true; });
   return Ok();

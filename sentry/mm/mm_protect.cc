@@ -92,7 +92,7 @@ Status MemoryManager::MLock(UserAddr addr, uint64_t length, bool on_fault,
   if (!limits.can_lock_any && (size > limits.memlock || locked > limits.memlock - size)) {
     return Errno::kNomem;
   }
-  if (!m.vmas.Covers(range)) return Errno::kNomem;
+  if (!m.vmas.Covers(range) || !m.MayCut(range)) return Errno::kNomem;
   m.ChangeVmas(range, [on_fault](Vma& v) {
     v.locked = true;
     v.lock_on_fault = on_fault;
@@ -109,7 +109,7 @@ Status MemoryManager::MUnlock(UserAddr addr, uint64_t length) {
   if (size == 0) return Ok();
   AddrRange range{start, start + size};
   MmLock lock(*impl_);
-  if (!impl_->vmas.Covers(range)) return Errno::kNomem;
+  if (!impl_->vmas.Covers(range) || !impl_->MayCut(range)) return Errno::kNomem;
   impl_->ChangeVmas(range, [](Vma& v) { v.locked = v.lock_on_fault = false; });
   return Ok();
 }

@@ -9,15 +9,18 @@ namespace {
 
 int64_t ServeMissing(Task& t, uint64_t number, const SyscallRow* row) {
   if (row == nullptr) {
-    return -static_cast<int64_t>(
-        t.Unimplemented(StrPrintf("call %llu", static_cast<unsigned long long>(number)).c_str(),
-                        Errno::kNosys));
+    // Beyond the table all count as one: a guest may try every number there is.
+    std::string name = number < kSyscallLimit
+                           ? StrPrintf("call %llu", static_cast<unsigned long long>(number))
+                           : "a call beyond the table";
+    return -static_cast<int64_t>(t.Unimplemented(name.c_str(), Errno::kNosys));
   }
   return -static_cast<int64_t>(t.Unimplemented(row->name, row->missing_errno));
 }
 
 int64_t Invoke(Task& t, uint64_t number, const SyscallRow* row) {
-  if (row == nullptr || row->entry == nullptr) [[unlikely]] return ServeMissing(t, number, row);
+  if (row == nullptr || row->entry == nullptr) [[unlikely]]
+    return ServeMissing(t, number, row);
   return row->entry(t);
 }
 
@@ -25,7 +28,8 @@ int64_t Invoke(Task& t, uint64_t number, const SyscallRow* row) {
 
 int64_t TableServer::Serve(Task& t, uint64_t number) {
   const SyscallRow* row = FindSyscall(number);
-  if (!TraceEnabled(number)) [[likely]] return Invoke(t, number, row);
+  if (!TraceEnabled(number)) [[likely]]
+    return Invoke(t, number, row);
   const char* name = row != nullptr ? row->name : "unknown";
   const char* arguments = row != nullptr ? row->arguments : "a:x b:x c:x d:x e:x f:x";
   std::string entry = TraceEnter(t, name, arguments);
