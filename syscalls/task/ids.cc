@@ -1,9 +1,8 @@
 #include <linux/capability.h>
 #include <linux/kcmp.h>
 
-#include <functional>
-
 #include "platform/abi/task.h"
+#include "platform/base/random.h"
 #include "sentry/kernel/job_control.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/process_access.h"
@@ -21,9 +20,14 @@ ErrnoOr<Ref<ThreadGroup>> FindGroup(Task& t, Tid pid) {
   return Ref<ThreadGroup>(&task->group());
 }
 
-template <typename T>
-int32_t Compare(const T* a, const T* b) {
-  return a == b ? 0 : std::less<const T*>()(a, b) ? 1 : 2;
+// A stable order of objects that tells nothing of where they are in the sentry's memory.
+uint64_t OrderOf(const void* object) {
+  static const uint64_t mask = HostRandom64(), factor = HostRandom64() | 1;
+  return (reinterpret_cast<uint64_t>(object) ^ mask) * factor;
+}
+
+int32_t Compare(const void* a, const void* b) {
+  return a == b ? 0 : OrderOf(a) < OrderOf(b) ? 1 : 2;
 }
 
 }  // namespace

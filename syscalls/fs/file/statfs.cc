@@ -57,11 +57,14 @@ ErrnoOr<void> Ustat(Task& t, uint32_t dev, UserAddr buf) {
   for (const Ref<Filesystem>& fs : t.fs().mount_namespace()->Filesystems()) {
     if (fs->dev() != dev) continue;
     FsStat s = TRY(fs->StatFs());
+    // struct ustat; its padding is written out, too.
     struct {
-      int32_t free;
+      int32_t free, padding;
       uint64_t inodes;
       char name[6], pack[6];
-    } out{static_cast<int32_t>(s.blocks_free), s.files_free, {}, {}};
+      int32_t end;
+    } out{static_cast<int32_t>(s.blocks_free), 0, s.files_free, {}, {}, 0};
+    static_assert(sizeof(out) == 32);
     return t.mem().Put(buf, out);
   }
   return Errno::kInval;
