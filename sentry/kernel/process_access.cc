@@ -20,6 +20,7 @@ Status CheckProcessAccess(const Credentials& mine, const Task* caller, Task& tar
   Ref<MemoryManager> mm = target.SharedMm();
   if (mm && mm->dumpable() != 1) return Errno::kPerm;
   // Whoever could look into a process that may do more could make it do so.
+  if (mine.user_ns != theirs->user_ns) return Errno::kPerm;
   uint64_t own = ids == AccessIds::kFs ? mine.effective.bits : mine.permitted.bits;
   return (theirs->permitted.bits & ~own) == 0 ? Ok() : Status(Errno::kPerm);
 }

@@ -35,7 +35,6 @@ Status TaskBuilder::CheckFlags(const CloneRequest& r) {
   if (has(CLONE_CLEAR_SIGHAND) && has(CLONE_SIGHAND)) return Errno::kInval;
   if (has(CLONE_PIDFD) && has(CLONE_DETACHED | CLONE_THREAD)) return Errno::kInval;
   if (has(CLONE_NEWIPC) && has(CLONE_SYSVSEM)) return Errno::kInval;
-  if (r.exit_signal < 0 || r.exit_signal > 64) return Errno::kInval;
   return Ok();
 }
 
@@ -49,6 +48,12 @@ Status TaskBuilder::CheckLimits(Task& parent, const Credentials& creds) {
 
 Status TaskBuilder::MakeNamespaces(Task& parent, uint64_t flags, Parts& p) {
   if ((flags & CLONE_NEWUSER) != 0) {
+    // Its owner's capabilities would lead out of a chroot(2), and into ids that nobody could name.
+    if (p.fs->root() != p.fs->mount_namespace()->Root()) return Errno::kPerm;
+    if (p.creds->user_ns->UidFromKernel(p.creds->euid) == kNoId ||
+        p.creds->user_ns->GidFromKernel(p.creds->egid) == kNoId) {
+      return Errno::kPerm;
+    }
     Ref<Credentials> creds = p.creds->Fork();
     Ref<UserNamespace> ns = TRY(UserNamespace::NewChild(creds->user_ns, creds->euid, creds->egid));
     creds->user_ns = std::move(ns);

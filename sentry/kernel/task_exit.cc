@@ -102,7 +102,8 @@ void TaskExit::CloseNamespace(Task& t) {
     ns.closed = true;
     ns.closer = &t;
     for (const auto& [id, entry] : ns.ids()) {
-      if (entry.task != nullptr && &entry.task->group() != &g) others.emplace_back(&entry.task->group());
+      if (entry.task != nullptr && &entry.task->group() != &g)
+        others.emplace_back(&entry.task->group());
     }
   }
   for (const Ref<ThreadGroup>& other : others) other->Exit(ExitStatus{.signal = SIGKILL});
@@ -283,8 +284,10 @@ void TaskExit::HandOverChildren(TaskTree& tree, Task& from) {
       Signal death = t->state().parent_death_signal;
       if (!death.IsValid()) continue;
       SendOptions options{.target = t.get()};
-      (void)SignalDelivery::SendLocked(*child, c, UserSignalInfo(death, from.TidIn(t->pid_ns()),
-                                       from.creds().ruid, abi::kSiUser), options);
+      (void)SignalDelivery::SendLocked(
+          *child, c,
+          UserSignalInfo(death, from.group().PidIn(t->pid_ns()), from.creds().ruid, abi::kSiUser),
+          options);
     }
   }
 }
@@ -329,7 +332,7 @@ bool TaskExit::TellParent(TaskTree& tree, ThreadGroup& g) {
       ChildInfo(g, *parent, code, st.signal == 0 ? st.code : st.signal, UseOf(tree, g));
   info.signo = s.exit_signal;
   bool unwanted = false;
-  bool send = s.exit_signal != 0;
+  bool send = Signal(s.exit_signal).IsValid();  // clone(2) takes any number
   {
     MutexLock l(p.mu);
     if (s.exit_signal == SIGCHLD) {

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 
 #include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/process_access.h"
 #include "syscalls/mm/mm.h"
 
 #ifndef MADV_SOFT_OFFLINE
@@ -36,6 +37,7 @@ ErrnoOr<uint64_t> ProcessMadvise(Task& t, FdNum pidfd, UserAddr iov, uint64_t co
   Ref<Task> leader = process->leader();
   Ref<MemoryManager> mm = leader ? leader->SharedMm() : nullptr;
   if (!mm) return Errno::kSrch;
+  if (!CheckProcessAccess(t.creds(), &t, *leader, AccessIds::kFs).ok()) return Errno::kAcces;
   if (!self && !t.creds().HasCap(CAP_SYS_NICE)) return Errno::kPerm;
   uint64_t done = 0;
   for (const UserRange& r : ranges) {

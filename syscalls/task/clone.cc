@@ -59,7 +59,7 @@ ErrnoOr<Tid> Clone3(Task& t, UserAddr addr, uint64_t size) {
   constexpr uint64_t kKnown = kClone3Flags & ((uint64_t{1} << 34) - 1) & ~uint64_t{CLONE_DETACHED};
   if ((args.flags & ~kKnown) != 0) return Errno::kInval;
   if ((args.flags & CLONE_INTO_CGROUP) != 0) {
-    if (args.cgroup > INT32_MAX) return Errno::kInval;
+    if (args.cgroup > INT32_MAX || size < sizeof(args)) return Errno::kInval;
     // There are no cgroups here, so the descriptor is none of theirs.
     return t.Unimplemented("clone3 CLONE_INTO_CGROUP", Errno::kBadf);
   }

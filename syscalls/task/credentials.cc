@@ -42,7 +42,8 @@ void FixCapabilities(const Credentials& old, Credentials& c) {
   if (old.euid != root && c.euid == root) c.effective = c.permitted;
 }
 
-// The same for fsuid alone: only capabilities about files move.
+// What setfsuid(2) does: only capabilities about files move. The other calls, which move fsuid
+// along, leave these as they are.
 void FixFsCapabilities(const Credentials& old, Credentials& c) {
   constexpr uint64_t kFsCaps = uint64_t{1} << CAP_CHOWN | uint64_t{1} << CAP_MKNOD |
                                uint64_t{1} << CAP_DAC_OVERRIDE |
@@ -118,7 +119,6 @@ ErrnoOr<void> Setuid(Task& t, uint32_t id) {
   }
   c->euid = c->fsuid = uid;
   FixCapabilities(old, *c);
-  FixFsCapabilities(old, *c);
   t.SetCreds(std::move(c));
   return Ok();
 }
@@ -151,7 +151,6 @@ ErrnoOr<void> Setreuid(Task& t, uint32_t rid, uint32_t eid) {
   if (ruid != kNoId || (euid != kNoId && euid != old.ruid)) c->suid = c->euid;
   c->fsuid = c->euid;
   FixCapabilities(old, *c);
-  FixFsCapabilities(old, *c);
   t.SetCreds(std::move(c));
   return Ok();
 }
@@ -187,7 +186,6 @@ ErrnoOr<void> Setresuid(Task& t, uint32_t rid, uint32_t eid, uint32_t sid) {
   if (ids[2] != kNoId) c->suid = ids[2];
   c->fsuid = c->euid;
   FixCapabilities(old, *c);
-  FixFsCapabilities(old, *c);
   t.SetCreds(std::move(c));
   return Ok();
 }
