@@ -145,9 +145,13 @@ ErrnoOr<std::vector<UserRange>> ImportIovec(UserMemory& mem, UserAddr iov, uint6
   size_t total = 0;
   for (const iovec& v : raw) {
     if (static_cast<ssize_t>(v.iov_len) < 0) return Errno::kInval;
+  }
+  for (const iovec& v : raw) {
+    UserAddr base(reinterpret_cast<uint64_t>(v.iov_base));
+    if (!IsUserRange(base, v.iov_len)) return Errno::kFault;
     size_t n = std::min(v.iov_len, kMaxTransfer - total);
     total += n;
-    if (n != 0) out.push_back({UserAddr(reinterpret_cast<uint64_t>(v.iov_base)), n});
+    if (n != 0) out.push_back({base, n});
   }
   return out;
 }

@@ -17,6 +17,12 @@ namespace runsc {
 // Largest number of bytes one read or write moves (Linux MAX_RW_COUNT).
 inline constexpr size_t kMaxTransfer = 0x7ffff000;
 
+// The end of what a guest can map; transfers that reach beyond it fail before they begin.
+inline constexpr uint64_t kUserEnd = (uint64_t{1} << 47) - 4096;
+inline bool IsUserRange(UserAddr addr, uint64_t n) {
+  return n <= kUserEnd && addr.value <= kUserEnd - n;
+}
+
 // Receives directly addressable pieces of user memory, for host calls such as preadv(2).
 class PieceSink {
  public:
@@ -173,7 +179,7 @@ class UserIn : public UserPieces {
 };
 
 // Reads and checks an iovec array as readv(2) does: EINVAL for a bad count or lengths whose sum
-// overflows, EFAULT; the total is clamped to kMaxTransfer.
+// overflows, EFAULT also for ranges outside user space; the total is clamped to kMaxTransfer.
 ErrnoOr<std::vector<UserRange>> ImportIovec(UserMemory& mem, UserAddr iov, uint64_t count);
 
 // memcpy and memset between sentry memory and file-backed sentry mappings that may raise SIGBUS

@@ -106,6 +106,11 @@ ErrnoOr<FdNum> FdTable::Install(Ref<File> file, bool cloexec, uint64_t limit, in
   return FdNum(fd);
 }
 
+Status FdTable::CheckRoom(uint64_t limit) {
+  WriterLock l(mu_);
+  return static_cast<uint64_t>(LowestFreeLocked(0)) < limit ? Ok() : Status(Errno::kMfile);
+}
+
 Status FdTable::InstallPair(Ref<File> a, Ref<File> b, bool cloexec, uint64_t limit,
                             FdNum out[2]) {
   WriterLock l(mu_);
@@ -183,6 +188,11 @@ std::vector<int32_t> FdTable::List() {
     if (slots_[i].file) out.push_back(static_cast<int32_t>(i));
   }
   return out;
+}
+
+size_t FdTable::Reach() {
+  ReaderLock l(mu_);
+  return slots_.size();
 }
 
 size_t FdTable::Count() {

@@ -31,6 +31,8 @@ class FdTable : public RefCounted {
 
   // Lowest free descriptor at or above `min` and below `limit` (RLIMIT_NOFILE): EMFILE.
   ErrnoOr<FdNum> Install(Ref<File> file, bool cloexec, uint64_t limit, int32_t min = 0);
+  // EMFILE if Install would: for calls that must not begin what they cannot finish.
+  Status CheckRoom(uint64_t limit);
   // Two at once or none.
   Status InstallPair(Ref<File> a, Ref<File> b, bool cloexec, uint64_t limit, FdNum out[2]);
   // dup2/dup3: puts `file` at `fd`; answers what was there (the caller closes it: Closed). EBADF
@@ -48,6 +50,8 @@ class FdTable : public RefCounted {
   // Open descriptors in order (for /proc/pid/fd).
   std::vector<int32_t> List();
   size_t Count();
+  // No descriptor at or above this is open.
+  size_t Reach();
   // A number that dies with this table: owner of POSIX locks.
   uint64_t id() const { return id_; }
 

@@ -22,7 +22,8 @@ bool DontWait(Socket& socket, uint32_t flags) {
 
 Errno BrokenPipe(Task& t, uint32_t flags) {
   if ((flags & MSG_NOSIGNAL) == 0) {
-    t.SendSignal(UserSignalInfo(Signal(SIGPIPE), t.own_tid(), t.creds().ruid, SI_USER));
+    t.SendSignal(
+        UserSignalInfo(Signal(SIGPIPE), t.group().PidIn(t.pid_ns()), t.creds().ruid, SI_USER));
   }
   return Errno::kPipe;
 }

@@ -29,6 +29,12 @@ ErrnoOr<FdNum> InstallSocket(Task& t, Ref<File> file, int32_t flags) {
   return t.fds().Install(std::move(file), (flags & SOCK_CLOEXEC) != 0, t.Limit(RLIMIT_NOFILE));
 }
 
+// What a wait that did not end well answers: one with a time-out is not restarted (signal(7)).
+Errno AfterTimeout(Errno e, int64_t deadline) {
+  if (e == Errno::kTimedout) return Errno::kAgain;
+  return e == Errno::kRestartSys && deadline != Blocker::kForever ? Errno::kIntr : e;
+}
+
 }  // namespace
 
 ErrnoOr<Ref<Socket>> GetSocket(Task& t, FdNum fd) { return AsSocket(TRY(t.fds().GetIo(fd))); }
@@ -91,8 +97,7 @@ ErrnoOr<void> Connect(Task& t, FdNum fd, UserAddr address, uint32_t size) {
   int64_t deadline = SocketDeadline(socket->options().send_timeout);
   Status done = BlockOnFile(
       t, *socket, EPOLLOUT, [&] { return socket->Connect(t, target); }, deadline);
-  if (!done.ok() && done.error() == Errno::kTimedout) return Errno::kAgain;
-  return done;
+  return done.ok() ? done : Status(AfterTimeout(done.error(), deadline));
 }
 
 ErrnoOr<void> Listen(Task& t, FdNum fd, int32_t backlog) {
@@ -106,13 +111,12 @@ ErrnoOr<FdNum> Accept(Task& t, FdNum fd, UserAddr address, UserAddr size) {
 ErrnoOr<FdNum> Accept4(Task& t, FdNum fd, UserAddr address, UserAddr size, uint32_t flags) {
   TRY(CheckFlags(static_cast<int32_t>(flags)));
   Ref<Socket> socket = TRY(GetSocket(t, fd));
+  TRY(t.fds().CheckRoom(t.Limit(RLIMIT_NOFILE)));  // the connection would be lost
   SocketAddress peer;
   int64_t deadline = SocketDeadline(socket->options().receive_timeout);
   ErrnoOr<Ref<Socket>> accepted = BlockOnFile(
       t, *socket, EPOLLIN, [&] { return socket->Accept(t, flags, &peer); }, deadline);
-  if (!accepted.ok()) {
-    return accepted.error() == Errno::kTimedout ? Errno::kAgain : accepted.error();
-  }
+  if (!accepted.ok()) return AfterTimeout(accepted.error(), deadline);
   TRY(PutAddress(t, peer, address, size));
   return InstallSocket(t, *accepted, static_cast<int32_t>(flags));
 }

@@ -7,8 +7,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
+#include <string>
 #include <thread>
 
 #include "test/util/send_fds.h"
@@ -397,6 +399,51 @@ TEST(UnixOptionTest, CredentialsOfEachMessage) {
     EXPECT_EQ(creds.pid, first ? child : getpid());
     EXPECT_EQ(creds.uid, first ? 65534u : getuid());
   }
+}
+
+// read(2) and write(2) keep to SO_RCVTIMEO and SO_SNDTIMEO as the socket calls do.
+TEST(UnixTimeoutTest, OfReadAndWrite) {
+  int sv[2];
+  ASSERT_THAT(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), SyscallSucceeds());
+  timeval limit = {0, 50000};
+  ASSERT_THAT(setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)),
+              SyscallSucceeds());
+  ASSERT_THAT(setsockopt(sv[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)),
+              SyscallSucceeds());
+  char c;
+  int64_t began = NowNs();
+  EXPECT_THAT(read(sv[0], &c, 1), SyscallFailsWithErrno(EAGAIN));
+  EXPECT_GE(NowNs() - began, 45000000);
+  std::string big(1 << 20, 'x');
+  ssize_t sent = write(sv[0], big.data(), big.size());
+  EXPECT_GT(sent, 0);
+  EXPECT_LT(sent, 1 << 20);
+  EXPECT_THAT(write(sv[0], &c, 1), SyscallFailsWithErrno(EAGAIN));
+  close(sv[0]);
+  close(sv[1]);
+}
+
+TEST(UnixTimeoutTest, InterruptedReadIsNotRestarted) {
+  int sv[2];
+  ASSERT_THAT(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), SyscallSucceeds());
+  timeval limit = {5, 0};
+  ASSERT_THAT(setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)),
+              SyscallSucceeds());
+  ScopedSigaction handler(SIGALRM, [](int) {}, SA_RESTART);
+  ualarm(30000, 0);
+  char c;
+  EXPECT_THAT(read(sv[0], &c, 1), SyscallFailsWithErrno(EINTR));
+  Fd listener(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un any = {AF_UNIX, {}};
+  ASSERT_THAT(bind(listener.get(), reinterpret_cast<sockaddr*>(&any), sizeof(sa_family_t)),
+              SyscallSucceeds());
+  ASSERT_THAT(listen(listener.get(), 1), SyscallSucceeds());
+  ASSERT_THAT(setsockopt(listener.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)),
+              SyscallSucceeds());
+  ualarm(30000, 0);
+  EXPECT_THAT(accept(listener.get(), nullptr, nullptr), SyscallFailsWithErrno(EINTR));
+  close(sv[0]);
+  close(sv[1]);
 }
 
 }  // namespace

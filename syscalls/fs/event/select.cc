@@ -60,8 +60,10 @@ ErrnoOr<int32_t> Report(Task& t, FdBits sets[3], const std::vector<Watched>& wat
 ErrnoOr<int32_t> SelectUntil(Task& t, int32_t n, UserAddr readers, UserAddr writers,
                              UserAddr errors, int64_t deadline) {
   if (n < 0) return Errno::kInval;
-  // Linux looks no further than the descriptor table reaches.
-  n = static_cast<int32_t>(std::min<uint64_t>(static_cast<uint64_t>(n), 1 << 20));
+  // Linux looks no further than the descriptor table reaches, which is 64 at least: programs pass
+  // getdtablesize() with a small fd_set.
+  n = static_cast<int32_t>(
+      std::min<uint64_t>(static_cast<uint64_t>(n), std::max<size_t>(64, t.fds().Reach())));
   FdBits sets[3] = {TRY(Load(t, readers, n)), TRY(Load(t, writers, n)), TRY(Load(t, errors, n))};
   std::vector<Watched> watched;
   std::vector<PollItem> items;

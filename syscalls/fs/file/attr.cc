@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <utime.h>
@@ -51,6 +52,13 @@ Status DoUtimes(Task& t, FdNum dirfd, UserAddr path, UserAddr times) {
   return DoSetTimes(t, dirfd, path, change, 0);
 }
 
+// RLIMIT_FSIZE, which only bounds growth.
+Status CheckNewSize(Task& t, Inode& inode, uint64_t size) {
+  if (size <= t.Limit(RLIMIT_FSIZE) || size <= TRY(inode.GetAttr()).size) return Ok();
+  TRY(ClampToFileLimit(t, size - 1, 1));
+  return Ok();
+}
+
 Status DoChown(Task& t, const OpContext& op, const Path& path, uint32_t uid, uint32_t gid) {
   return vfs::Chown(op, path, TRY(KernelUid(t, uid)), TRY(KernelGid(t, gid)));
 }
@@ -62,10 +70,8 @@ ErrnoOr<void> TruncateCall(Task& t, UserAddr path, int64_t length) {
   AtPath at(t);
   TRY(at.Load(FdNum(AT_FDCWD), path));
   Path place = TRY(at.Resolve(true));
-  if (place.dentry->get_inode()->IsRegular()) {
-    uint64_t size = static_cast<uint64_t>(length);
-    if (TRY(ClampToFileLimit(t, 0, size)) < size) TRY(ClampToFileLimit(t, size, 1));
-  }
+  Inode& inode = *place.dentry->get_inode();
+  if (inode.IsRegular()) TRY(CheckNewSize(t, inode, static_cast<uint64_t>(length)));
   return vfs::Truncate(at.op(), place, static_cast<uint64_t>(length));
 }
 
@@ -74,7 +80,7 @@ ErrnoOr<void> Ftruncate(Task& t, FdNum fd, int64_t length) {
   Ref<File> file = TRY(t.fds().GetIo(fd));
   if (!file->inode().IsRegular() || !file->writable()) return Errno::kInval;
   uint64_t size = static_cast<uint64_t>(length);
-  if (TRY(ClampToFileLimit(t, 0, size)) < size) TRY(ClampToFileLimit(t, size, 1));
+  TRY(CheckNewSize(t, file->inode(), size));
   TRY(vfs::PrepareWrite(t.op(), *file));
   TRY(file->Truncate(t.op(), size));
   vfs::NotifyWritten(*file);
@@ -101,7 +107,7 @@ ErrnoOr<void> Fallocate(Task& t, FdNum fd, int32_t mode, int64_t offset, int64_t
   int64_t end;
   if (__builtin_add_overflow(offset, length, &end)) return Errno::kFbig;
   if ((mode & FALLOC_FL_KEEP_SIZE) == 0) {
-    TRY(ClampToFileLimit(t, static_cast<uint64_t>(end) - 1, 1));
+    TRY(CheckNewSize(t, file->inode(), static_cast<uint64_t>(end)));
   }
   TRY(vfs::PrepareWrite(t.op(), *file));
   TRY(file->Allocate(t.op(), mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length)));

@@ -99,7 +99,7 @@ class Mover {
 ErrnoOr<size_t> WaitForRoom(Task& t, File& out, Pipe& pipe, bool nonblock) {
   auto room = [&]() -> ErrnoOr<size_t> {
     if (!pipe.has_readers()) {
-      t.SendSignal(UserSignalInfo(Signal(SIGPIPE), t.own_tid(), t.creds().ruid, SI_USER));
+      RaiseSelf(t, Signal(SIGPIPE));
       return Errno::kPipe;
     }
     size_t used = pipe.Available(), capacity = pipe.capacity();

@@ -25,6 +25,7 @@ ErrnoOr<FdNum> DoOpen(Task& t, FdNum dirfd, UserAddr path, uint32_t flags, uint3
                       uint64_t resolve) {
   AtPath at(t);
   TRY(at.Load(dirfd, path, resolve));
+  TRY(t.fds().CheckRoom(t.Limit(RLIMIT_NOFILE)));  // before a file is made or emptied
   if ((flags & O_PATH) == 0) flags |= kLargeFile;
   Ref<File> file = TRY(vfs::Open(at.ctx(), at.text(), flags, mode & 07777));
   if (file->inode().type() == S_IFIFO && !file->is_path_only()) {

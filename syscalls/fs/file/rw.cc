@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "sentry/net/socket.h"
 #include "syscalls/dispatch/blocking.h"
 #include "syscalls/fs/file/common.h"
 
@@ -49,13 +50,34 @@ ErrnoOr<size_t> WriteOnce(File& file, IoContext& io, UserIn& src, int64_t offset
   return file.WriteAt(io, src, static_cast<uint64_t>(offset), &end);
 }
 
+// SO_RCVTIMEO or SO_SNDTIMEO in ns; 0: none, or no socket.
+int64_t SocketTimeout(File& file, std::atomic<int64_t> SocketOptions::* option) {
+  if (file.inode().type() != S_IFSOCK) return 0;
+  auto* socket = dynamic_cast<Socket*>(&file);
+  return socket == nullptr ? 0 : (socket->options().*option).load();
+}
+
+// The wait loop with a socket's time-out: EAGAIN at its end, and no restart (signal(7)).
+template <typename Op>
+ErrnoOr<size_t> BlockWithin(Task& t, File& file, EventMask mask, int64_t deadline, Op op) {
+  ErrnoOr<size_t> n = BlockOnFile(t, file, mask, op, deadline);
+  if (n.ok()) return n;
+  if (n.error() == Errno::kTimedout) return Errno::kAgain;
+  return n.error() == Errno::kRestartSys ? Errno::kIntr : n.error();
+}
+
+ErrnoOr<size_t> CheckBuffer(UserAddr buf, size_t count) {
+  if (!IsUserRange(buf, count)) return Errno::kFault;
+  return std::min(count, kMaxTransfer);
+}
+
 }  // namespace
 
 ErrnoOr<uint64_t> ClampToFileLimit(Task& t, uint64_t offset, uint64_t size) {
   uint64_t limit = t.Limit(RLIMIT_FSIZE);
   if (size == 0 || limit == RLIM_INFINITY) return size;
   if (offset >= limit) {
-    t.SendSignal(UserSignalInfo(Signal(SIGXFSZ), t.own_tid(), t.creds().ruid, SI_USER));
+    RaiseSelf(t, Signal(SIGXFSZ));
     return Errno::kFbig;
   }
   return std::min(size, limit - offset);
@@ -69,7 +91,10 @@ ErrnoOr<size_t> DoRead(Task& t, File& file, UserOut& dst, int64_t offset, uint32
     return offset < 0 ? file.Read(io, dst) : file.ReadAt(io, dst, static_cast<uint64_t>(offset));
   };
   constexpr EventMask kEvents = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-  size_t n = TRY(nowait ? read() : BlockOnRead(t, file, kEvents, io, read));
+  const int64_t limit = SocketTimeout(file, &SocketOptions::receive_timeout);
+  size_t n = TRY(nowait       ? read()
+                 : limit != 0 ? BlockWithin(t, file, kEvents, MonotonicNanos() + limit, read)
+                              : BlockOnRead(t, file, kEvents, io, read));
   if (n != 0) vfs::NotifyRead(file);
   return n;
 }
@@ -78,17 +103,21 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
   IoContext io = t.io(file);
   bool nowait = (flags & RWF_NOWAIT) != 0;
   if (nowait) io.nonblock = true;
-  io.append = ((file.flags() & O_APPEND) != 0 && (flags & kNoAppend) == 0) ||
-              (flags & RWF_APPEND) != 0;
+  io.append =
+      ((file.flags() & O_APPEND) != 0 && (flags & kNoAppend) == 0) || (flags & RWF_APPEND) != 0;
   bool regular = file.inode().IsRegular();
   if (regular) TRY(LimitRegularWrite(t, file, src, offset, io.append));
+  const int64_t limit = SocketTimeout(file, &SocketOptions::send_timeout);
+  const int64_t deadline = limit != 0 ? MonotonicNanos() + limit : 0;
   size_t done = 0;
   Errno error = Errno::kOk;
   bool again = !regular && TakesPieces(file);
   do {
     auto write = [&] { return WriteOnce(file, io, src, offset); };
-    ErrnoOr<size_t> n =
-        nowait ? write() : BlockOnFile(t, file, EPOLLOUT | EPOLLWRNORM, write);
+    constexpr EventMask kEvents = EPOLLOUT | EPOLLWRNORM;
+    ErrnoOr<size_t> n = nowait       ? write()
+                        : limit != 0 ? BlockWithin(t, file, kEvents, deadline, write)
+                                     : BlockOnFile(t, file, kEvents, write);
     if (!n.ok()) {
       error = n.error();
       break;
@@ -97,7 +126,7 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
     if (*n == 0 || io.nonblock) break;
   } while (again && src.remaining() != 0);
   if (error == Errno::kPipe && !regular && file.inode().type() != S_IFCHR) {
-    t.SendSignal(UserSignalInfo(Signal(SIGPIPE), t.own_tid(), t.creds().ruid, SI_USER));
+    RaiseSelf(t, Signal(SIGPIPE));
   }
   if (done == 0 && error != Errno::kOk) return error;
   if (done != 0) {
@@ -109,13 +138,13 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
 
 ErrnoOr<size_t> Read(Task& t, FdNum fd, UserAddr buf, size_t count) {
   Ref<File> file = TRY(t.fds().GetReadable(fd));
-  UserOut dst(t.mem(), buf, TRY(CheckLength(count)));
+  UserOut dst(t.mem(), buf, TRY(CheckBuffer(buf, count)));
   return DoRead(t, *file, dst, -1, 0);
 }
 
 ErrnoOr<size_t> Write(Task& t, FdNum fd, UserAddr buf, size_t count) {
   Ref<File> file = TRY(t.fds().GetWritable(fd));
-  UserIn src(t.mem(), buf, TRY(CheckLength(count)));
+  UserIn src(t.mem(), buf, TRY(CheckBuffer(buf, count)));
   return DoWrite(t, *file, src, -1, 0);
 }
 
@@ -124,7 +153,7 @@ ErrnoOr<size_t> Pread64(Task& t, FdNum fd, UserAddr buf, size_t count, int64_t o
   Ref<File> file = TRY(t.fds().GetIo(fd));
   if (!file->seekable()) return Errno::kSpipe;
   if (!file->readable()) return Errno::kBadf;
-  UserOut dst(t.mem(), buf, TRY(CheckLength(count)));
+  UserOut dst(t.mem(), buf, TRY(CheckBuffer(buf, count)));
   return DoRead(t, *file, dst, offset, 0);
 }
 
@@ -133,7 +162,7 @@ ErrnoOr<size_t> Pwrite64(Task& t, FdNum fd, UserAddr buf, size_t count, int64_t 
   Ref<File> file = TRY(t.fds().GetIo(fd));
   if (!file->seekable()) return Errno::kSpipe;
   if (!file->writable()) return Errno::kBadf;
-  UserIn src(t.mem(), buf, TRY(CheckLength(count)));
+  UserIn src(t.mem(), buf, TRY(CheckBuffer(buf, count)));
   return DoWrite(t, *file, src, offset, 0);
 }
 
