@@ -42,7 +42,7 @@ ErrnoOr<ExecFile> ResolveScripts(const LoadRequest& request, Program& program) {
   ExecFile file = request.file ? TRY(ExecFile::Adopt(request, request.file))
                                : TRY(ExecFile::Open(request, request.filename, !request.no_follow));
   TRY(CheckStrings(program.strings, request.stack_limit));
-  std::string name = request.filename;
+  std::string name = program.strings.filename;
   std::vector<std::string>& argv = program.strings.argv;
   for (int depth = 0;; ++depth) {
     program.readable = program.readable && file.readable();
@@ -63,7 +63,7 @@ ErrnoOr<ExecFile> ResolveScripts(const LoadRequest& request, Program& program) {
 
 ErrnoOr<Program> Prepare(const LoadRequest& request) {
   Program p;
-  p.strings = {request.filename, request.argv, request.envv};
+  p.strings = {request.told.empty() ? request.filename : request.told, request.argv, request.envv};
   // An empty argv would make argv[1] alias the environment; Linux puts an empty string there.
   if (p.strings.argv.empty()) p.strings.argv.emplace_back();
   p.file = TRY(ResolveScripts(request, p));

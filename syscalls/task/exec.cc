@@ -53,7 +53,7 @@ ErrnoOr<std::vector<std::string>> ReadStrings(Task& t, UserAddr array, Budget& b
 
 Status DoExec(Task& t, LoadRequest request, UserAddr argv, UserAddr envp) {
   Budget budget(t.Limit(RLIMIT_STACK));
-  TRY(budget.Take(request.filename.size() + 1));
+  TRY(budget.Take(std::max(request.filename.size(), request.told.size()) + 1));
   request.argv = TRY(ReadStrings(t, argv, budget));
   request.envv = TRY(ReadStrings(t, envp, budget));
   // Since Linux 5.18 a program always has an argv[0].
@@ -84,6 +84,8 @@ ErrnoOr<void> Execveat(Task& t, FdNum dir, UserAddr path, UserAddr argv, UserAdd
     request.filename = StrPrintf("/dev/fd/%d", dir.value);
   } else if (name[0] != '/' && dir.value != AT_FDCWD) {
     request.start = TRY(t.fds().Get(dir))->path();
+    request.fd_is_cloexec = TRY(t.fds().CloseOnExec(dir));
+    request.told = StrPrintf("/dev/fd/%d/%s", dir.value, name.c_str());
   }
   return DoExec(t, std::move(request), argv, envp);
 }

@@ -433,4 +433,39 @@ TEST(ExecTest, SetuidProgramRaisesEffectiveUid) {
   EXPECT_STREQ(buf, "0\n");
 }
 
+TEST(CloneTest, ExitSignalOfAnyNumber) {
+  // Only clone3(2) checks it; one that is no signal is not sent.
+  long child = Raw(SYS_clone, 100, nullptr, nullptr, nullptr, nullptr);
+  if (child == 0) _exit(3);
+  ASSERT_GT(child, 0);
+  int status = 0;
+  EXPECT_THAT(waitpid(static_cast<pid_t>(child), &status, 0), SyscallFailsWithErrno(ECHILD));
+  EXPECT_EQ(waitpid(static_cast<pid_t>(child), &status, __WALL), child);
+  EXPECT_EQ(WEXITSTATUS(status), 3);
+}
+
+// A program found below a descriptor is told a name that goes through it.
+TEST(ExecveatTest, BelowADirectory) {
+  TempDir dir;
+  PutFile(dir / "script", "#!/bin/echo\n");
+  ASSERT_THAT(chmod((dir / "script").c_str(), 0755), SyscallSucceeds());
+  int out[2];
+  ASSERT_THAT(pipe(out), SyscallSucceeds());
+  char* const argv[] = {const_cast<char*>("x"), nullptr};
+  EXPECT_CHILD_OK([&] {
+    Fd lost(open(dir.path().c_str(), O_RDONLY | O_CLOEXEC));
+    CHECK_OR_DIE(Raw(SYS_execveat, lost.get(), "script", argv, environ, 0) == -1);
+    CHECK_OR_DIE(errno == ENOENT);
+    Fd kept(open(dir.path().c_str(), O_RDONLY));
+    CHECK_OR_DIE(dup2(kept.get(), 50) == 50 && dup2(out[1], 1) == 1);
+    Raw(SYS_execveat, 50, "script", argv, environ, 0);
+    return 1;
+  });
+  char text[100] = {};
+  EXPECT_GT(read(out[0], text, sizeof(text) - 1), 0);
+  EXPECT_STREQ(text, "/dev/fd/50/script\n");
+  close(out[0]);
+  close(out[1]);
+}
+
 }  // namespace
