@@ -26,16 +26,23 @@ TimerClock& PosixTimer::ChooseClock() {
   return SystemTimerClock(clock_.system);
 }
 
-PosixTimer::PosixTimer(ThreadGroup& group, int32_t id, GuestClock clock, Notice notice)
+PosixTimer::PosixTimer(ThreadGroup& group, int32_t id, GuestClock clock, Notice notice,
+                       Ref<UserAccount> account)
     : group_(group),
       id_(id),
       clock_(std::move(clock)),
       notice_(std::move(notice)),
+      account_(std::move(account)),
       cpu_clock_(clock_),
       timer_(TimerQueue::Get(), ChooseClock(), *this,
-             clock_.IsCpu() ? Timer::Repeat::kSelf : Timer::Repeat::kHeld) {}
+             clock_.IsCpu() ? Timer::Repeat::kSelf : Timer::Repeat::kHeld) {
+  account_->pending_signals.fetch_add(1, std::memory_order_relaxed);
+}
 
-PosixTimer::~PosixTimer() { timer_.Cancel(); }
+PosixTimer::~PosixTimer() {
+  timer_.Cancel();
+  account_->pending_signals.fetch_sub(1, std::memory_order_relaxed);
+}
 
 void PosixTimer::OnExpire(uint64_t count, uint64_t setting) {
   {

@@ -19,7 +19,8 @@ class PosixTimer : public SignalSource, private TimerListener {
     bool value_is_id = false;  // no sigevent given: the value is the timer's id
     Ref<Task> thread;          // kThread
   };
-  PosixTimer(ThreadGroup& group, int32_t id, GuestClock clock, Notice notice);
+  PosixTimer(ThreadGroup& group, int32_t id, GuestClock clock, Notice notice,
+             Ref<UserAccount> account);
 
   // timer_settime(2): value in ns, on the clock itself if `absolute`, 0 to disarm.
   TimerSetting Set(const TimerSetting& setting, bool absolute);
@@ -54,6 +55,7 @@ class PosixTimer : public SignalSource, private TimerListener {
   const int32_t id_;
   const GuestClock clock_;
   const Notice notice_;
+  const Ref<UserAccount> account_;  // charged for the one signal that may be queued
   CpuClock cpu_clock_;
   Mutex<LockRank::kPosixTimer> mu_;
   bool queued_ ABSL_GUARDED_BY(mu_) = false;

@@ -71,7 +71,8 @@ Status Enqueue(PendingSignals& queue, GroupState& s, const SignalInfo& info,
   // Legacy signals from kill(2) and the kernel are queued past the limit.
   bool exempt = sig.value < 32 && (info.code >= 0 || info.code == abi::kSiTkill);
   if (!over || exempt || options.source) {
-    bool added = queue.Add(info, account, options.source);
+    // A source was charged when it was made.
+    bool added = queue.Add(info, options.source ? nullptr : account, options.source);
     if (options.queued != nullptr) *options.queued = added;
     return Ok();
   }

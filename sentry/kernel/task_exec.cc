@@ -120,7 +120,6 @@ void TaskExec::Install(Task& t, LoadedProgram program) {
   t.regs_ = program.regs;
   t.context_->LoadFpu(arch::InitialFpuState());
   t.KeepRegisters();
-  ts.personality &= ~static_cast<uint32_t>(READ_IMPLIES_EXEC);
 }
 
 Status TaskExec::Run(Task& t, LoadRequest request) {

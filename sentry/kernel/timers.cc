@@ -134,14 +134,16 @@ TimerSetting ProcessTimers::GetInterval(int which) {
   return i == nullptr ? TimerSetting{} : i->Get();
 }
 
-ErrnoOr<int32_t> ProcessTimers::Create(GuestClock clock, const PosixTimer::Notice& notice) {
+ErrnoOr<int32_t> ProcessTimers::Create(GuestClock clock, const PosixTimer::Notice& notice,
+                                       Ref<UserAccount> account) {
   bool cpu = clock.IsCpu();
   MutexLock l(mu_);
-  if (closed_ || posix_.size() >= group_.SoftLimit(RLIMIT_SIGPENDING)) return Errno::kAgain;
+  uint64_t held = account->pending_signals.load(std::memory_order_relaxed);
+  if (closed_ || held >= group_.SoftLimit(RLIMIT_SIGPENDING)) return Errno::kAgain;
   while (posix_.count(next_id_) != 0) next_id_ = next_id_ == INT32_MAX ? 0 : next_id_ + 1;
   int32_t id = next_id_++;
   if (next_id_ < 0) next_id_ = 0;
-  posix_.emplace(id, MakeRef<PosixTimer>(group_, id, std::move(clock), notice));
+  posix_.emplace(id, MakeRef<PosixTimer>(group_, id, std::move(clock), notice, std::move(account)));
   if (cpu) on_cpu_.store(true, std::memory_order_relaxed);
   return id;
 }

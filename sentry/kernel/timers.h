@@ -46,7 +46,8 @@ class ProcessTimers {
   TimerSetting GetInterval(int which);
 
   // timer_create(2). EAGAIN beyond RLIMIT_SIGPENDING.
-  ErrnoOr<int32_t> Create(GuestClock clock, const PosixTimer::Notice& notice);
+  ErrnoOr<int32_t> Create(GuestClock clock, const PosixTimer::Notice& notice,
+                          Ref<UserAccount> account);
   // EINVAL if there is none.
   ErrnoOr<Ref<PosixTimer>> Find(int32_t id);
   Status Delete(int32_t id);

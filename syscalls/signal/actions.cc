@@ -106,7 +106,7 @@ ErrnoOr<void> Sigaltstack(Task& t, UserAddr stack, UserAddr old) {
     uint32_t mode = s.flags & ~kAutodisarm;
     if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0) return Errno::kInval;
     if (mode == SS_DISABLE) {
-      t.SetAltStack(AltStack{});
+      t.SetAltStack(AltStack{0, 0, SS_DISABLE | (s.flags & kAutodisarm)});
     } else {
       constexpr uint64_t kMinSize = 2048;  // MINSIGSTKSZ
       if (s.size < kMinSize) return Errno::kNomem;

@@ -24,13 +24,19 @@ Status SignalMany(Task& t, const std::vector<Ref<ThreadGroup>>& targets, Signal 
   return any ? Ok() : result;
 }
 
+// Unlike a process group, everyone may well be out of reach: Linux tells only of other errors.
 Status SignalEveryone(Task& t, Signal sig) {
   std::vector<Ref<ThreadGroup>> targets;
   for (Ref<ThreadGroup>& g : t.kernel().Processes(t.pid_ns())) {
     if (g->PidIn(t.pid_ns()) > 1 && g.get() != &t.group()) targets.push_back(std::move(g));
   }
   if (targets.empty()) return Errno::kSrch;
-  return SignalMany(t, targets, sig);
+  Status result;
+  for (const Ref<ThreadGroup>& g : targets) {
+    Status one = SignalProcess(t, *g, sig);
+    if (one.error() != Errno::kPerm) result = one;
+  }
+  return result;
 }
 
 Status SignalGroup(Task& t, Tid pgid, Signal sig) {
@@ -78,7 +84,7 @@ ErrnoOr<void> Tgkill(Task& t, Tid tgid, Tid tid, Signal sig) {
 
 ErrnoOr<void> RtSigqueueinfo(Task& t, Tid pid, Signal sig, UserAddr addr) {
   Ref<Task> target = t.kernel().FindTask(t.pid_ns(), pid);
-  bool to_self = target && &target->group() == &t.group();
+  bool to_self = target.get() == &t;
   SignalInfo info = TRY(ReadGuestInfo(t, addr, sig, to_self));
   if (!target) return Errno::kSrch;
   TRY(CheckMaySignal(t, target->group(), sig));
@@ -86,10 +92,12 @@ ErrnoOr<void> RtSigqueueinfo(Task& t, Tid pid, Signal sig, UserAddr addr) {
 }
 
 ErrnoOr<void> RtTgsigqueueinfo(Task& t, Tid tgid, Tid tid, Signal sig, UserAddr addr) {
-  if (tid <= 0 || tgid <= 0) return Errno::kInval;
   ErrnoOr<Ref<Task>> target = FindThread(t, tgid, tid);
   bool to_self = target.ok() && target->get() == &t;
-  SignalInfo info = TRY(ReadGuestInfo(t, addr, sig, to_self));
+  ErrnoOr<SignalInfo> read = ReadGuestInfo(t, addr, sig, to_self);
+  if (!read.ok() && read.error() == Errno::kFault) return Errno::kFault;
+  if (tid <= 0 || tgid <= 0) return Errno::kInval;
+  SignalInfo info = TRY(read);
   if (!target.ok()) return target.error();
   TRY(CheckMaySignal(t, (*target)->group(), sig));
   return sig.value == 0 ? Ok() : (*target)->TrySendSignal(info);

@@ -83,8 +83,8 @@ ErrnoOr<int32_t> RtSigtimedwait(Task& t, UserAddr set_addr, UserAddr info_addr, 
 }
 
 ErrnoOr<FdNum> Signalfd4(Task& t, FdNum fd, UserAddr mask, uint64_t size, uint32_t flags) {
-  if ((flags & ~(SFD_CLOEXEC | SFD_NONBLOCK)) != 0) return Errno::kInval;
   SignalSet set = TRY(ReadSet(t, mask, size));
+  if ((flags & ~(SFD_CLOEXEC | SFD_NONBLOCK)) != 0) return Errno::kInval;
   if (fd.value != -1) {
     Ref<File> file = TRY(t.fds().Get(fd));
     if (!SetSignalFdMask(*file, set)) return Errno::kInval;

@@ -77,8 +77,8 @@ ErrnoOr<void> Setdomainname(Task& t, UserAddr name, int32_t length) {
 // The boot log is short; reading never empties or waits for it.
 ErrnoOr<int32_t> Syslog(Task& t, int32_t type, UserAddr buf, int32_t length) {
   constexpr int32_t kReadAll = 3, kReadClear = 4, kUnread = 9, kBufferSize = 10;
-  if (type < 0 || type > kBufferSize) return Errno::kInval;
   if (type != kReadAll && type != kBufferSize && !t.creds().HasCap(kCapSyslog)) return Errno::kPerm;
+  if (type < 0 || type > kBufferSize) return Errno::kInval;
   std::string text = t.kernel().BootMessages();
   switch (type) {
     case kReadAll:

@@ -28,7 +28,8 @@ uint32_t Half(CapSet set, int i) { return static_cast<uint32_t>(set.bits >> (32 
 ErrnoOr<void> Capget(Task& t, UserAddr header, UserAddr data) {
   auto h = TRY(t.mem().Get<abi::CapHeader>(header));
   int n = TRY(CheckVersion(t, header, h));
-  if (n == 0) return data.IsNull() ? Ok() : Status(Errno::kInval);
+  if (data.IsNull()) return Ok();  // only the version was asked for
+  if (n == 0) return Errno::kInval;
   if (h.pid < 0) return Errno::kInval;
   Ref<const Credentials> c = t.creds_ref();
   if (h.pid != 0) {
@@ -36,7 +37,6 @@ ErrnoOr<void> Capget(Task& t, UserAddr header, UserAddr data) {
     if (!target) return Errno::kSrch;
     c = target->SharedCreds();
   }
-  if (data.IsNull()) return Ok();
   abi::CapData out[2];
   for (int i = 0; i < 2; ++i) {
     out[i] = {Half(c->effective, i), Half(c->permitted, i), Half(c->inheritable, i)};

@@ -88,8 +88,10 @@ ErrnoOr<Tid> Wait4(Task& t, Tid pid, UserAddr status, int32_t options, UserAddr 
   return report->pid;
 }
 
-ErrnoOr<void> Waitid(Task& t, int32_t type, int32_t id, UserAddr info, int32_t options,
-                     UserAddr rusage) {
+namespace {
+
+// The report of waitid(2); nothing if there is none.
+ErrnoOr<std::optional<WaitReport>> DoWaitid(Task& t, int32_t type, int32_t id, int32_t options) {
   constexpr int32_t kWhat = WEXITED | WSTOPPED | WCONTINUED;
   constexpr int32_t kKnown = kWhat | WNOHANG | WNOWAIT | __WNOTHREAD | __WCLONE | __WALL;
   if ((options & ~kKnown) != 0 || (options & kWhat) == 0) return Errno::kInval;
@@ -100,12 +102,24 @@ ErrnoOr<void> Waitid(Task& t, int32_t type, int32_t id, UserAddr info, int32_t o
   std::optional<WaitReport> report = TRY(WaitForChild(t, r, hang));
   // A non-blocking pidfd says so.
   if (!report && wanted_to_hang) return Errno::kAgain;
-  if (report && !rusage.IsNull()) TRY(t.mem().Put(rusage, ToRusage(report->use)));
-  if (info.IsNull()) return Ok();
-  abi::SigInfo out{};
-  if (report) out = WaitidInfo(t, *report);
-  // Linux writes these fields one by one and leaves the rest of the caller's structure alone.
-  return t.mem().CopyOut(info, &out, offsetof(abi::SigInfo, child.status) + sizeof(int32_t));
+  return report;
+}
+
+}  // namespace
+
+ErrnoOr<void> Waitid(Task& t, int32_t type, int32_t id, UserAddr info, int32_t options,
+                     UserAddr rusage) {
+  ErrnoOr<std::optional<WaitReport>> report = DoWaitid(t, type, id, options);
+  bool any = report.ok() && report->has_value();
+  if (any && !rusage.IsNull()) TRY(t.mem().Put(rusage, ToRusage((*report)->use)));
+  if (!info.IsNull()) {
+    // Linux writes these fields one by one, after an error too, and leaves the rest of the caller's
+    // structure alone.
+    abi::SigInfo out{};
+    if (any) out = WaitidInfo(t, **report);
+    TRY(t.mem().CopyOut(info, &out, offsetof(abi::SigInfo, child.status) + sizeof(int32_t)));
+  }
+  return report.ok() ? Ok() : Status(report.error());
 }
 
 }  // namespace runsc

@@ -56,11 +56,11 @@ ErrnoOr<void> Setrlimit(Task& t, uint32_t resource, UserAddr limit) {
 
 ErrnoOr<void> Prlimit64(Task& t, Tid pid, uint32_t resource, UserAddr new_limit,
                         UserAddr old_limit) {
-  if (resource >= kLimitCount) return Errno::kInval;
-  int which = static_cast<int>(resource);
   abi::Rlimit64 wanted{};
   if (!new_limit.IsNull()) wanted = TRY(t.mem().Get<abi::Rlimit64>(new_limit));
   Ref<ThreadGroup> g = TRY(LimitTarget(t, pid));
+  if (resource >= kLimitCount) return Errno::kInval;
+  int which = static_cast<int>(resource);
   ResourceLimit old = g->GetLimit(which);
   if (!new_limit.IsNull()) TRY(ChangeLimit(t, *g, which, wanted));
   if (old_limit.IsNull()) return Ok();

@@ -68,8 +68,8 @@ Answer EditCreds(Task& t, Edit edit) {
 }
 
 Answer DropBounding(Task& t, uint64_t cap) {
-  if (cap > static_cast<uint64_t>(kLastCap)) return Errno::kInval;
   if (!t.creds().HasCap(CAP_SETPCAP)) return Errno::kPerm;
+  if (cap > static_cast<uint64_t>(kLastCap)) return Errno::kInval;
   return EditCreds(t, [cap](Credentials& c) { c.bounding.Remove(static_cast<int>(cap)); });
 }
 
@@ -317,13 +317,13 @@ ErrnoOr<int64_t> ArchPrctl(Task& t, int32_t code, UserAddr addr) {
 
 ErrnoOr<uint32_t> PersonalityCall(Task& t, uint32_t persona) {
   constexpr uint32_t kAsk = 0xffffffff;
-  constexpr uint32_t kServed = ADDR_NO_RANDOMIZE | READ_IMPLIES_EXEC | ADDR_COMPAT_LAYOUT |
-                               ADDR_LIMIT_3GB | SHORT_INODE | WHOLE_SECONDS | STICKY_TIMEOUTS |
-                               MMAP_PAGE_ZERO | UNAME26;
+  // What Linux gives a meaning on x86-64 and we do not would change nothing here: it is refused.
+  // The last three have none for 64-bit programs.
+  constexpr uint32_t kServed = ADDR_NO_RANDOMIZE | ADDR_LIMIT_3GB | SHORT_INODE | WHOLE_SECONDS;
   uint32_t old = t.state().personality;
   if (persona == kAsk) return old;
   if ((persona & PER_MASK) != PER_LINUX || (persona & ~(kServed | PER_MASK)) != 0) {
-    return t.Unimplemented("personality other than Linux", Errno::kInval);
+    return t.Unimplemented("personality", Errno::kInval);
   }
   t.state().personality = persona;
   return old;

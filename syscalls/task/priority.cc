@@ -1,4 +1,5 @@
 #include <linux/capability.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -77,6 +78,18 @@ ErrnoOr<std::vector<Ref<Task>>> FindIoTasks(Task& t, int32_t which, int32_t who)
   }
 }
 
+// A thread's own setting; of several, each one's as it works out: by its nice value if it has none.
+int32_t PriorityOf(Task& task, int32_t which) {
+  const SchedState& s = task.state().sched;
+  int32_t set = s.ioprio.load(std::memory_order_relaxed);
+  if (which == kIoWhoProcess || IoClass(set) != kIoClassNone) return set;
+  int32_t policy = s.policy.load(std::memory_order_relaxed);
+  int32_t io_class = policy == SCHED_IDLE                         ? kIoClassIdle
+                     : policy == SCHED_FIFO || policy == SCHED_RR ? kIoClassRt
+                                                                  : kIoClassBe;
+  return io_class << 13 | (s.nice.load(std::memory_order_relaxed) + 20) / 5;
+}
+
 }  // namespace
 
 Status SetNice(Task& t, Task& target, int32_t nice) {
@@ -113,8 +126,7 @@ ErrnoOr<void> SetpriorityCall(Task& t, int32_t which, int32_t who, int32_t prior
 ErrnoOr<int32_t> IoprioGet(Task& t, int32_t which, int32_t who) {
   int32_t best = 0;
   for (const Ref<Task>& x : TRY(FindIoTasks(t, which, who))) {
-    int32_t p = x->state().sched.ioprio.load(std::memory_order_relaxed);
-    best = best == 0 ? p : p == 0 ? best : std::min(best, p);
+    best = best == 0 ? PriorityOf(*x, which) : std::min(best, PriorityOf(*x, which));
   }
   return best;
 }

@@ -55,6 +55,23 @@ Status SetPolicy(Task& t, Task& target, int32_t policy, int32_t priority, bool r
   return Ok();
 }
 
+// struct sched_attr of any version. A size that cannot be served is answered by the one that can.
+ErrnoOr<abi::SchedAttr> ReadAttr(Task& t, UserAddr addr) {
+  constexpr uint32_t kFirstSize = 48;
+  abi::SchedAttr a{};
+  uint32_t size = TRY(t.mem().Get<uint32_t>(addr));
+  if (size == 0) size = kFirstSize;
+  bool fits = size >= kFirstSize && size <= kPageSize;
+  if (fits) {
+    std::vector<uint8_t> raw = TRY(t.mem().GetArray<uint8_t>(addr, size));
+    for (size_t i = sizeof(a); i < raw.size(); ++i) fits = fits && raw[i] == 0;
+    std::memcpy(&a, raw.data(), std::min(sizeof(a), raw.size()));
+  }
+  if (fits) return a;
+  TRY(t.mem().Put<uint32_t>(addr, sizeof(a)));
+  return Errno::k2big;
+}
+
 size_t CpuCount(Task& t) {
   return static_cast<size_t>(std::min(t.kernel().options().cpus, platform::kMaxCpus));
 }
@@ -83,7 +100,9 @@ ErrnoOr<void> SchedYield(Task& t) {
 
 ErrnoOr<void> SchedSetaffinity(Task& t, Tid pid, uint32_t length, UserAddr mask) {
   uint8_t bytes[platform::kMaxCpus / 8] = {};
-  TRY(t.mem().CopyIn(bytes, mask, std::min<size_t>(length, sizeof(bytes))));
+  // No more than the machine's CPUs need, which is all that Linux reads.
+  const size_t most = (CpuCount(t) + 63) / 64 * 8;
+  TRY(t.mem().CopyIn(bytes, mask, std::min<size_t>(length, most)));
   Ref<Task> target = TRY(FindSchedTarget(t, pid));
   TRY(CheckMaySchedule(t, *target));
   platform::CpuSet wanted;
@@ -161,16 +180,7 @@ ErrnoOr<void> SchedRrGetInterval(Task& t, Tid pid, UserAddr interval) {
 
 ErrnoOr<void> SchedSetattr(Task& t, Tid pid, UserAddr addr, uint32_t flags) {
   if (addr.IsNull() || pid < 0 || flags != 0) return Errno::kInval;
-  constexpr uint32_t kFirstSize = 48;
-  uint32_t size = TRY(t.mem().Get<uint32_t>(addr));
-  if (size == 0) size = kFirstSize;
-  if (size < kFirstSize || size > kPageSize) return Errno::k2big;
-  std::vector<uint8_t> raw = TRY(t.mem().GetArray<uint8_t>(addr, size));
-  abi::SchedAttr a{};
-  for (size_t i = sizeof(a); i < raw.size(); ++i) {
-    if (raw[i] != 0) return Errno::k2big;
-  }
-  std::memcpy(&a, raw.data(), std::min(sizeof(a), raw.size()));
+  abi::SchedAttr a = TRY(ReadAttr(t, addr));
   constexpr uint64_t kServed = SCHED_FLAG_RESET_ON_FORK | SCHED_FLAG_KEEP_POLICY |
                                SCHED_FLAG_KEEP_PARAMS;
   if ((a.flags & ~kServed) != 0) return t.Unimplemented("sched_setattr flag", Errno::kInval);

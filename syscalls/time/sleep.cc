@@ -1,3 +1,4 @@
+#include <linux/capability.h>
 #include <time.h>
 
 #include <algorithm>
@@ -12,6 +13,17 @@ namespace {
 
 // CPU clocks cannot be slept on directly: they advance at most as fast as all CPUs together.
 constexpr int64_t kMinCpuSleep = 1000000;
+
+bool CanSleepOn(const GuestClock& clock) {
+  return clock.IsCpu() ||
+         (clock.system != ClockId::kMonotonicRaw && clock.system != ClockId::kRealtimeCoarse &&
+          clock.system != ClockId::kMonotonicCoarse);
+}
+
+bool IsAlarmClock(const GuestClock& clock) {
+  return !clock.IsCpu() &&
+         (clock.system == ClockId::kRealtimeAlarm || clock.system == ClockId::kBoottimeAlarm);
+}
 
 // Sleeps until `clock` shows `target`; kRestartSys if interrupted.
 Status SleepUntil(Task& t, const GuestClock& clock, int64_t target) {
@@ -60,15 +72,11 @@ ErrnoOr<int64_t> Nanosleep(Task& t, UserAddr request, UserAddr remaining) {
 
 ErrnoOr<int64_t> ClockNanosleep(Task& t, int32_t id, int32_t flags, UserAddr request,
                                 UserAddr remaining) {
-  if (id == CLOCK_THREAD_CPUTIME_ID) return Errno::kInval;
   GuestClock clock = TRY(FindClock(t, id));
-  if (clock.kind == GuestClock::Kind::kThreadCpu && clock.thread.get() == &t) return Errno::kInval;
+  if (id == CLOCK_THREAD_CPUTIME_ID || !CanSleepOn(clock)) return Errno::kOpnotsupp;
   int64_t nanos = TRY(ToNanos(TRY(t.mem().Get<abi::Timespec>(request))));
-  if (!clock.IsCpu() && (clock.system == ClockId::kMonotonicRaw ||
-                         clock.system == ClockId::kRealtimeCoarse ||
-                         clock.system == ClockId::kMonotonicCoarse)) {
-    return Errno::kOpnotsupp;
-  }
+  if (clock.kind == GuestClock::Kind::kThreadCpu && clock.thread.get() == &t) return Errno::kInval;
+  if (IsAlarmClock(clock) && !t.creds().HasCap(CAP_WAKE_ALARM)) return Errno::kPerm;
   if ((flags & TIMER_ABSTIME) != 0) {
     Status slept = SleepUntil(t, clock, nanos);
     return slept.ok() ? ErrnoOr<int64_t>(int64_t{0}) : Errno::kRestartNoHand;

@@ -8,6 +8,7 @@
 #include "platform/abi/signal.h"
 #include "sentry/kernel/group_state.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task_state.h"
 #include "sentry/kernel/timerfd.h"
 #include "sentry/kernel/timers.h"
 #include "syscalls/time/convert.h"
@@ -80,7 +81,7 @@ ErrnoOr<void> TimerCreate(Task& t, int32_t id, UserAddr event, UserAddr out) {
     if (IsAlarm(c) && !t.creds().HasCap(CAP_WAKE_ALARM)) return Errno::kPerm;
   }
   PosixTimer::Notice notice = TRY(ReadNotice(t, event));
-  int32_t timer = TRY(TimersOf(t).Create(std::move(clock), notice));
+  int32_t timer = TRY(TimersOf(t).Create(std::move(clock), notice, t.state().account));
   Status put = t.mem().Put(out, timer);
   if (!put.ok()) (void)TimersOf(t).Delete(timer);
   return put;

@@ -4,8 +4,10 @@
 #include <linux/securebits.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 #include <thread>
 
@@ -259,6 +261,61 @@ TEST(PriorityTest, Nice) {
     CHECK_OR_DIE(setresuid(1, 1, 1) == 0);
     CHECK_OR_DIE(setpriority(PRIO_PROCESS, 0, 1) == -1 && errno == EACCES);
     return 0;
+  });
+}
+
+TEST(FsuidTest, OtherCallsLeaveFileCapabilities) {
+  // Only setfsuid(2) itself moves them; setresuid(2) takes fsuid along, without.
+  constexpr uint32_t kDac = 1u << CAP_DAC_OVERRIDE;
+  EXPECT_CHILD_OK([] {
+    Caps caps;
+    setfsuid(1000);
+    CHECK_OR_DIE(caps.Get() == 0 && (caps.data[0].effective & kDac) == 0);
+    CHECK_OR_DIE(setresuid(-1, 0, -1) == 0 && setfsuid(-1) == 0);
+    CHECK_OR_DIE(caps.Get() == 0 && (caps.data[0].effective & kDac) == 0);
+    setfsuid(1000);
+    setfsuid(0);
+    CHECK_OR_DIE(caps.Get() == 0 && (caps.data[0].effective & kDac) != 0);
+    return 0;
+  });
+}
+
+TEST(AccessTest, UndumpableIsOutOfReachForItsUser) {
+  int ready[2];
+  ASSERT_THAT(pipe(ready), SyscallSucceeds());
+  pid_t target = StartChild([&] {
+    CHECK_OR_DIE(setresuid(1234, 1234, 1234) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0);
+    write(ready[1], "x", 1);
+    pause();
+    return 0;
+  });
+  char c;
+  ASSERT_EQ(read(ready[0], &c, 1), 1);
+  EXPECT_CHILD_OK([&] {
+    CHECK_OR_DIE(setresuid(1234, 1234, 1234) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
+    void* head;
+    size_t size;
+    CHECK_OR_DIE(Raw(SYS_get_robust_list, target, &head, &size) == -1 && errno == EPERM);
+    long fd = Raw(SYS_pidfd_open, target, 0);
+    CHECK_OR_DIE(fd >= 0);
+    CHECK_OR_DIE(Raw(SYS_pidfd_getfd, fd, 0, 0) == -1 && errno == EPERM);
+    iovec v = {&c, 1};
+    constexpr int kCold = 20;
+    CHECK_OR_DIE(Raw(SYS_process_madvise, fd, &v, 1, kCold, 0) == -1 && errno == EACCES);
+    return 0;
+  });
+  kill(target, SIGKILL);
+  WaitFor(target);
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST(PersonalityTest, IsKeptAndInherited) {
+  EXPECT_CHILD_OK([] {
+    constexpr unsigned long kFlags = ADDR_NO_RANDOMIZE | WHOLE_SECONDS | SHORT_INODE;
+    CHECK_OR_DIE(personality(0xffffffff) == 0);
+    CHECK_OR_DIE(personality(kFlags) == 0);
+    return InChild([] { return personality(0xffffffff) == kFlags ? 0 : 1; });
   });
 }
 
