@@ -372,4 +372,27 @@ TEST(HandleTest, BadArguments) {
               SyscallFailsWithErrno(EINVAL));
 }
 
+TEST(MknodatTest, BelowADescriptorAndErrors) {
+  TempDir dir;
+  Fd fd(open(dir.path().c_str(), O_RDONLY | O_DIRECTORY));
+  struct stat st;
+  EXPECT_THAT(mknodat(fd.get(), "fifo", S_IFIFO | 0640, 0), SyscallSucceeds());
+  ASSERT_THAT(fstatat(fd.get(), "fifo", &st, 0), SyscallSucceeds());
+  EXPECT_EQ(st.st_mode & S_IFMT, static_cast<mode_t>(S_IFIFO));
+  EXPECT_THAT(mknodat(fd.get(), "fifo", S_IFREG, 0), SyscallFailsWithErrno(EEXIST));
+  EXPECT_THAT(mknodat(fd.get(), "x", S_IFDIR, 0), SyscallFailsWithErrno(EPERM));
+  EXPECT_THAT(mknodat(fd.get(), "x", 0170000, 0), SyscallFailsWithErrno(EINVAL));
+  EXPECT_THAT(mknodat(-1, "x", S_IFREG, 0), SyscallFailsWithErrno(EBADF));
+  Fd file(open((dir / "fifo").c_str(), O_PATH));
+  EXPECT_THAT(mknodat(file.get(), "x", S_IFREG, 0), SyscallFailsWithErrno(ENOTDIR));
+}
+
+TEST(SyncTest, AlwaysSucceeds) { EXPECT_THAT(Raw(SYS_sync), SyscallSucceeds()); }
+
+TEST(RseqTest, RegisteredOrSaidNot) {
+  // The C library may have registered its own.
+  EXPECT_EQ(Raw(SYS_rseq, nullptr, 1, 0, 0), -1);
+  EXPECT_TRUE(errno == EINVAL || errno == EBUSY || errno == ENOSYS) << errno;
+}
+
 }  // namespace
