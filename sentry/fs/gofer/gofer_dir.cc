@@ -131,13 +131,16 @@ Status GoferInode::List(uint64_t* at, std::shared_ptr<Listing>* listing, DirSink
     ReaderLock changes(dir_mutex);
     *listing = TRY(GetListing());
   }
+  // What sets the numbers of this directory's device apart.
+  const uint64_t device_bits = gofer_fs().GuestIno({.dev = dev_});
   MutexLock l(mu_);
   const std::vector<Listing::Item>& items = (*listing)->items();
   for (; *at < items.size(); ++*at) {
     const Listing::Item& item = items[*at];
     if (item.name.empty()) continue;
     // Position n is directory offset n + 2: the dots are before it.
-    if (!sink.Add(item.name, item.ino, DTTOIF(item.type), static_cast<int64_t>(*at) + 3)) break;
+    uint64_t ino = item.ino ^ device_bits;
+    if (!sink.Add(item.name, ino, DTTOIF(item.type), static_cast<int64_t>(*at) + 3)) break;
   }
   return Ok();
 }

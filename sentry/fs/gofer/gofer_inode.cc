@@ -8,6 +8,7 @@
 #include "sentry/fs/gofer/gofer_file.h"
 #include "sentry/time/clock.h"
 #include "sentry/vfs/dentry.h"
+#include "sentry/vfs/file_time.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/special_files.h"
 #include "sentry/vfs/vfs.h"
@@ -18,7 +19,7 @@ namespace {
 // In shared mode: what was asked of the gofer so recently belongs to the same system call.
 constexpr int64_t kFreshNanos = 100'000;
 
-FileTime ToFileTime(const gofer::Time& t) { return t.seconds * 1'000'000'000 + t.nanos; }
+FileTime ToFileTime(const gofer::Time& t) { return ClampedFileTime(t.seconds, t.nanos); }
 
 gofer::Time FromFileTime(FileTime t) {
   int64_t seconds = t / 1'000'000'000;

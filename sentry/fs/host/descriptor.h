@@ -45,6 +45,8 @@ class Descriptor : public RefCounted {
   void Watch();
 
  private:
+  template <typename Move>
+  ErrnoOr<size_t> Once(bool write, int64_t offset, size_t surely, Move move);
   ErrnoOr<size_t> ReadOnce(UserOut& dst, int64_t offset);
   ErrnoOr<size_t> WriteOnce(UserIn& src, int64_t offset);
   friend class Poller;

@@ -15,13 +15,14 @@
 #include <cerrno>
 
 #include "sentry/fs/host/poller.h"
+#include "sentry/vfs/file_time.h"
 
 namespace runsc::host_fs {
 namespace {
 
 Errno Last() { return static_cast<Errno>(errno); }
 
-FileTime Nanos(const timespec& t) { return t.tv_sec * 1000000000 + t.tv_nsec; }
+FileTime Nanos(const timespec& t) { return ClampedFileTime(t.tv_sec, t.tv_nsec); }
 
 // How a transfer is kept from sleeping.
 enum class Means {
@@ -110,8 +111,10 @@ void Descriptor::Watch() {
   if (watch_id_ != 0 && !armed_.exchange(true)) Poller::Get()->Arm(this, true);
 }
 
-ErrnoOr<size_t> Descriptor::ReadOnce(UserOut& dst, int64_t offset) {
-  if (dst.remaining() == 0) return size_t{0};
+// `move(limit, sink)` transfers up to that many bytes, and so many surely do not sleep once poll(2)
+// says `ready`.
+template <typename Move>
+ErrnoOr<size_t> Descriptor::Once(bool write, int64_t offset, size_t surely, Move move) {
   Means means = Means::kPlain;
   if (S_ISSOCK(mode_)) {
     means = Means::kMessage;
@@ -119,34 +122,27 @@ ErrnoOr<size_t> Descriptor::ReadOnce(UserOut& dst, int64_t offset) {
     means = Means::kNoWait;
   }
   if (means != Means::kNoWait || nowait_.load(std::memory_order_relaxed)) {
-    HostSink sink(fd(), false, offset, means);
-    ErrnoOr<size_t> n = dst.Fill(kMaxTransfer, sink);
+    HostSink sink(fd(), write, offset, means);
+    ErrnoOr<size_t> n = move(kMaxTransfer, sink);
     if (n.ok() || means != Means::kNoWait || n.error() != Errno::kOpnotsupp) return n;
     nowait_.store(false, std::memory_order_relaxed);
   }
-  if (Ready(POLLIN) == 0) return Errno::kWouldBlock;
-  HostSink sink(fd(), false, offset, Means::kPlain);
-  return dst.Fill(kMaxTransfer, sink);
+  if (Ready(write ? POLLOUT : POLLIN) == 0) return Errno::kWouldBlock;
+  HostSink sink(fd(), write, offset, Means::kPlain);
+  return move(surely, sink);
+}
+
+ErrnoOr<size_t> Descriptor::ReadOnce(UserOut& dst, int64_t offset) {
+  if (dst.remaining() == 0) return size_t{0};
+  return Once(false, offset, kMaxTransfer,
+              [&](size_t limit, HostSink& sink) { return dst.Fill(limit, sink); });
 }
 
 ErrnoOr<size_t> Descriptor::WriteOnce(UserIn& src, int64_t offset) {
   if (src.remaining() == 0) return size_t{0};
-  Means means = Means::kPlain;
-  if (S_ISSOCK(mode_)) {
-    means = Means::kMessage;
-  } else if (watch_id_ != 0 && !nonblocking_) {
-    means = Means::kNoWait;
-  }
-  if (means != Means::kNoWait || nowait_.load(std::memory_order_relaxed)) {
-    HostSink sink(fd(), true, offset, means);
-    ErrnoOr<size_t> n = src.Drain(kMaxTransfer, sink);
-    if (n.ok() || means != Means::kNoWait || n.error() != Errno::kOpnotsupp) return n;
-    nowait_.store(false, std::memory_order_relaxed);
-  }
-  if (Ready(POLLOUT) == 0) return Errno::kWouldBlock;
   // A pipe that is ready has room for a page.
-  HostSink sink(fd(), true, offset, Means::kPlain);
-  return src.Drain(terminal_ ? kTerminalRoom : PIPE_BUF, sink);
+  return Once(true, offset, terminal_ ? kTerminalRoom : PIPE_BUF,
+              [&](size_t limit, HostSink& sink) { return src.Drain(limit, sink); });
 }
 
 // One transfer moves one piece of guest memory; a regular file takes or gives all pieces at once.
