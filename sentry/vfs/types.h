@@ -52,7 +52,9 @@ struct AttrChange {
   std::optional<Gid> gid;
   std::optional<uint64_t> size;
   std::optional<FileTime> atime, mtime;
-  // ctime is set by the file system.
+  // The file system sets it to now. Set by an overlay only, whose copies keep what they copy; file
+  // systems that cannot set it need not.
+  std::optional<FileTime> ctime;
 };
 
 struct FsStat {

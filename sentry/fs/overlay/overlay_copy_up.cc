@@ -31,6 +31,7 @@ AttrChange Times(const Attr& attr) {
   AttrChange c;
   c.atime = attr.atime;
   c.mtime = attr.mtime;
+  c.ctime = attr.ctime;
   return c;
 }
 
@@ -111,7 +112,6 @@ ErrnoOr<Ref<Inode>> OverlayInode::MakeCopyLocked(const Attr& attr, const std::st
   if (IsRegular()) done = CopyData(*made, std::min(attr.size, limit));
   if (done.ok()) done = CopyXattrs(*made);
   if (done.ok()) done = made->SetAttr(ctx, OwnerAndMode(attr));
-  if (done.ok()) done = made->SetAttr(ctx, Times(attr));
   if (done.ok()) return made;
   NestedMutexLock l(work.dir_mutex);
   (void)(IsDir() ? work.Rmdir(ctx, temp, *made) : work.Unlink(ctx, temp, *made)).ok();
@@ -162,6 +162,7 @@ Status OverlayInode::PlaceLocked(const Attr& attr, const std::string& temp,
   if (nameless_) {
     NestedMutexLock w(fs.work_->dir_mutex);
     TRY(IsDir() ? fs.work_->Rmdir(ctx, temp, *made) : fs.work_->Unlink(ctx, temp, *made));
+    TRY(made->SetAttr(ctx, Times(attr)));
   } else {
     Inode& dir = *parent_->upper();
     Attr before = TRY(dir.GetAttr());
@@ -176,6 +177,7 @@ Status OverlayInode::PlaceLocked(const Attr& attr, const std::string& temp,
       TRY(fs.work_->Rename(ctx, temp, *made, dir, name_, nullptr, 0));
     }
     // Nothing has changed as far as the guest can see.
+    TRY(made->SetAttr(ctx, Times(attr)));
     TRY(dir.SetAttr(ctx, Times(before)));
     fs.Publish(this, made.get(), made_ino, std::move(origin));
     upper_.store(Ref<Inode>(made).release(), std::memory_order_release);

@@ -55,9 +55,14 @@ Status OverlayFile::Truncate(const OpContext& ctx, uint64_t size) {
 }
 
 ErrnoOr<Ref<Mappable>> OverlayFile::Map(bool shared, Access access) {
-  Ref<Mappable> real = TRY(TRY(Real())->Map(shared, access));
+  // Again if the file was copied up meanwhile: what that put in place must not be undone.
+  File* file = nullptr;
+  for (File* now = TRY(Real()); now != file; now = TRY(Real())) {
+    file = now;
+    Ref<Mappable> real = TRY(file->Map(shared, access));
+    node().EnsureMappable().SetReal(std::move(real));
+  }
   OverlayMappable& m = node().EnsureMappable();
-  m.SetReal(std::move(real));
   Mappable::Identity identity;
   Attr attr = TRY(node().GetAttr());
   identity.dev = DecodeDevice(attr.dev);

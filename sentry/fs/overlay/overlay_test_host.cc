@@ -105,6 +105,21 @@ TEST_F(OverlayTest, CopyUpKeepsTimesAndOwner) {
   EXPECT_EQ(Read("/d/f"), "x");
 }
 
+TEST_F(OverlayTest, CopyUpChangesNoCtime) {
+  HostMkdir("d");
+  HostWrite("d/f", "x");
+  HostWrite("d/linked", "y");
+  ASSERT_EQ(link(Host("d/linked").c_str(), Host("d/other").c_str()), 0);
+  Start();
+  for (const char* name : {"/d/f", "/d/linked"}) {
+    Attr file = *Stat(name), dir = *Stat("/d");
+    usleep(20000);  // more than the clock's tick
+    ASSERT_TRUE(Open(name, O_WRONLY).ok());
+    EXPECT_EQ(Stat(name)->ctime, file.ctime) << name;
+    EXPECT_EQ(Stat("/d")->ctime, dir.ctime) << name;
+  }
+}
+
 TEST_F(OverlayTest, RemovedNamesStayHidden) {
   HostMkdir("d");
   HostWrite("d/a", "A");

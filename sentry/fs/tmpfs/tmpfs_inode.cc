@@ -61,8 +61,7 @@ Status TmpfsInode::SetAttr(const OpContext& ctx, const AttrChange& change) {
   if (change.size) mtime_ = now;
   if (change.atime) atime_ = *change.atime;
   if (change.mtime) mtime_ = *change.mtime;
-  ctime_ = now;
-  atime_fresh_.store(false, std::memory_order_relaxed);
+  ChangedLocked(change.ctime.value_or(now));
   return Ok();
 }
 
@@ -91,7 +90,7 @@ Status TmpfsInode::SetXattr(const OpContext& ctx, std::string_view name, std::st
   } else {
     xattrs_->values.emplace(name, value);
   }
-  ctime_ = CurrentFileTime();
+  ChangedLocked(CurrentFileTime());
   return Ok();
 }
 
@@ -102,7 +101,7 @@ Status TmpfsInode::RemoveXattr(const OpContext& ctx, std::string_view name) {
   if (it == xattrs_->values.end()) return Errno::kNodata;
   xattrs_->bytes -= name.size() + it->second.size();
   xattrs_->values.erase(it);
-  ctime_ = CurrentFileTime();
+  ChangedLocked(CurrentFileTime());
   return Ok();
 }
 
@@ -129,7 +128,7 @@ void TmpfsInode::AddLinks(int n) {
   FileTime now = CurrentFileTime();
   MutexLock l(attr_mu_);
   nlink_ += static_cast<uint32_t>(n);
-  ctime_ = now;
+  ChangedLocked(now);
 }
 
 uint32_t TmpfsInode::nlink() {
@@ -152,8 +151,12 @@ void TmpfsInode::SetRdev(DeviceId dev) {
 void TmpfsInode::Touch(bool modified) {
   FileTime now = CurrentFileTime();
   MutexLock l(attr_mu_);
-  ctime_ = now;
+  ChangedLocked(now);
   if (modified) mtime_ = now;
+}
+
+void TmpfsInode::ChangedLocked(FileTime now) {
+  ctime_ = now;
   atime_fresh_.store(false, std::memory_order_relaxed);
 }
 

@@ -52,6 +52,8 @@ class TmpfsInode : public Inode {
   void SetNlink(uint32_t n);
 
  private:
+  // ctime is set, and whether reads need look at the clock again.
+  void ChangedLocked(FileTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(attr_mu_);
   struct Xattrs {
     std::map<std::string, std::string, std::less<>> values;
     size_t bytes = 0;
