@@ -15,8 +15,42 @@
 namespace runsc {
 namespace {
 
-constexpr size_t kMaxQueued = 16384;   // fs.inotify.max_queued_events
-constexpr size_t kMaxWatches = 65536;  // of one instance
+// What /proc/sys/fs/inotify says.
+constexpr size_t kMaxQueued = 16384;   // max_queued_events, of an instance
+constexpr size_t kMaxInstances = 128;  // max_user_instances
+constexpr size_t kMaxWatches = 65536;  // max_user_watches
+
+// What each user holds of these.
+struct Usage {
+  size_t instances = 0;
+  size_t watches = 0;
+};
+struct Users {
+  Mutex<LockRank::kTask> mu;
+  std::map<Uid, Usage> usage ABSL_GUARDED_BY(mu);
+};
+
+Users& AllUsers() {
+  static auto* users = new Users;
+  return *users;
+}
+
+bool Take(Uid uid, size_t Usage::* what, size_t limit) {
+  Users& users = AllUsers();
+  MutexLock l(users.mu);
+  size_t& held = users.usage[uid].*what;
+  if (held >= limit) return false;
+  ++held;
+  return true;
+}
+
+void Put(Uid uid, size_t Usage::* what, size_t count) {
+  Users& users = AllUsers();
+  MutexLock l(users.mu);
+  auto it = users.usage.find(uid);
+  it->second.*what -= count;
+  if (it->second.instances == 0 && it->second.watches == 0) users.usage.erase(it);
+}
 
 // The instance of a watch that stands in InodeWatches, whose lock is held; null if it is on its way
 // out, where it waits for that lock.
@@ -69,7 +103,8 @@ void InodeWatches::Removed() {
 Inotify::Inotify(Path path, uint32_t flags, Ref<const Credentials> creds)
     : File(std::move(path), flags, std::move(creds)) {}
 
-Ref<Inotify> Inotify::New(uint32_t flags, Ref<const Credentials> creds) {
+ErrnoOr<Ref<Inotify>> Inotify::New(uint32_t flags, Ref<const Credentials> creds) {
+  if (!Take(creds->euid, &Usage::instances, kMaxInstances)) return Errno::kMfile;
   return Ref<Inotify>::Adopt(new Inotify(AnonFilePath("inotify"), flags, std::move(creds)));
 }
 
@@ -85,6 +120,8 @@ Inotify::~Inotify() {
     std::erase(on.watches_, watch);
   }
   inotify::g_watch_count.fetch_sub(static_cast<uint32_t>(watches.size()));
+  if (!watches.empty()) Put(creds().euid, &Usage::watches, watches.size());
+  Put(creds().euid, &Usage::instances, 1);
 }
 
 ErrnoOr<int32_t> Inotify::AddWatch(Ref<Inode> inode, uint32_t mask) {
@@ -98,7 +135,7 @@ ErrnoOr<int32_t> Inotify::AddWatch(Ref<Inode> inode, uint32_t mask) {
     return w->wd;
   }
   MutexLock l(mu_);
-  if (watches_.size() >= kMaxWatches) return Errno::kNospc;
+  if (!Take(creds().euid, &Usage::watches, kMaxWatches)) return Errno::kNospc;
   while (watches_.count(++last_wd_) != 0 || last_wd_ <= 0) {
     if (last_wd_ == INT32_MAX) last_wd_ = 0;
   }
@@ -134,6 +171,7 @@ void Inotify::Forget(int32_t wd) {
     watches_.erase(it);
   }
   inotify::g_watch_count.fetch_sub(1);
+  Put(creds().euid, &Usage::watches, 1);
   Queue({wd, IN_IGNORED, 0, ""});
 }
 

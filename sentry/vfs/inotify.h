@@ -46,10 +46,11 @@ class InodeWatches {
 // An inotify instance (inotify(7)).
 class Inotify : public File {
  public:
-  static Ref<Inotify> New(uint32_t flags, Ref<const Credentials> creds);
+  // EMFILE if its user has as many as one may.
+  static ErrnoOr<Ref<Inotify>> New(uint32_t flags, Ref<const Credentials> creds);
   ~Inotify() override;
 
-  // inotify_add_watch(2): EEXIST with IN_MASK_CREATE; ENOSPC above the limit.
+  // inotify_add_watch(2): EEXIST with IN_MASK_CREATE; ENOSPC above the user's limit.
   ErrnoOr<int32_t> AddWatch(Ref<Inode> inode, uint32_t mask);
   // inotify_rm_watch(2): EINVAL.
   Status RemoveWatch(int32_t wd);

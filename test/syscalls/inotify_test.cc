@@ -156,4 +156,22 @@ TEST_F(InotifyTest, Errors) {
   EXPECT_THAT(inotify_add_watch(null.get(), "/", IN_CREATE), SyscallFailsWithErrno(EINVAL));
 }
 
+// The user's instances are counted, whichever process has them.
+TEST_F(InotifyTest, InstancesOfAUserAreLimited) {
+  int limit = std::stoi(GetFile("/proc/sys/fs/inotify/max_user_instances"));
+  if (limit > 900) GTEST_SKIP() << "as many as there may be descriptors";
+  EXPECT_EQ(InChild([&] {
+              CHECK_OR_DIE(setresuid(54321, 54321, 54321) == 0);
+              int last = -1;
+              for (int i = 0; i < limit; ++i) {
+                CHECK_OR_DIE((last = inotify_init1(IN_CLOEXEC)) >= 0);
+              }
+              CHECK_OR_DIE(inotify_init1(0) == -1 && errno == EMFILE);
+              int other = InChild([] { return inotify_init1(0) == -1 && errno == EMFILE ? 0 : 1; });
+              close(last);
+              return other == 0 && inotify_init1(0) >= 0 ? 0 : 1;
+            }),
+            0);
+}
+
 }  // namespace

@@ -385,7 +385,7 @@ TEST_F(TmpfsTest, TmpfileCanBeLinked) {
 }
 
 TEST_F(TmpfsTest, InotifySeesCreateMoveDelete) {
-  Ref<Inotify> in = Inotify::New(0, creds_);
+  Ref<Inotify> in = Inotify::New(0, creds_).value();
   ASSERT_TRUE(in->AddWatch(vfs::Lookup(At(), "/", true)->dentry->inode(), IN_ALL_EVENTS).ok());
   Put("/f", "x");
   ASSERT_TRUE(vfs::Rename(At(), "/f", At(), "/g", 0).ok());
@@ -402,6 +402,21 @@ TEST_F(TmpfsTest, InotifySeesCreateMoveDelete) {
   }
   EXPECT_EQ(masks, (std::vector<uint32_t>{IN_CREATE, IN_OPEN, IN_CLOSE_WRITE, IN_MOVED_FROM,
                                           IN_MOVED_TO, IN_DELETE}));
+}
+
+TEST_F(TmpfsTest, InotifyWatchesAreCountedByUser) {
+  constexpr int kLimit = 65536;  // /proc/sys/fs/inotify/max_user_watches
+  Ref<Inotify> first = Inotify::New(0, creds_).value(), second = Inotify::New(0, creds_).value();
+  std::vector<Ref<Inode>> inodes;
+  for (int i = 0; i <= kLimit; ++i) {
+    inodes.push_back(Open("/", O_TMPFILE | O_RDWR).value()->path().dentry->inode());
+  }
+  for (int i = 0; i < kLimit; ++i) {
+    ASSERT_TRUE((i % 2 != 0 ? first : second)->AddWatch(inodes[i], IN_OPEN).ok()) << i;
+  }
+  EXPECT_EQ(second->AddWatch(inodes[kLimit], IN_OPEN).error(), Errno::kNospc);
+  first.reset();
+  EXPECT_TRUE(second->AddWatch(inodes[kLimit], IN_OPEN).ok());
 }
 
 TEST_F(TmpfsTest, LocksConflictSplitAndDeadlock) {

@@ -24,7 +24,7 @@ ErrnoOr<FdNum> InotifyInit(Task& t) { return InotifyInit1(t, 0); }
 
 ErrnoOr<FdNum> InotifyInit1(Task& t, uint32_t flags) {
   if ((flags & ~static_cast<uint32_t>(IN_CLOEXEC | IN_NONBLOCK)) != 0) return Errno::kInval;
-  Ref<File> file = Inotify::New(flags & IN_NONBLOCK, t.creds_ref());
+  Ref<File> file = TRY(Inotify::New(flags & IN_NONBLOCK, t.creds_ref()));
   return InstallFile(t, std::move(file), (flags & IN_CLOEXEC) != 0);
 }
 
