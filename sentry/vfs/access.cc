@@ -41,11 +41,17 @@ Status MayDelete(const OpContext& ctx, const Dentry& dir, const Dentry& victim, 
   return Ok();
 }
 
+uint32_t DroppedSetIdBits(const OpContext& ctx, const Attr& attr) {
+  uint32_t drop = attr.mode & S_ISUID;
+  if ((attr.mode & S_ISGID) == 0) return drop;
+  // Without group execution the bit once meant mandatory locking, and stays for who may set it.
+  bool stays = (attr.mode & S_IXGRP) == 0 &&
+               (ctx.creds.InGroup(attr.gid) || CapableOver(ctx.creds, attr, CAP_FSETID));
+  return stays ? drop : drop | S_ISGID;
+}
+
 uint32_t KilledSetIdBits(const OpContext& ctx, const Attr& attr) {
-  uint32_t kill = 0;
-  if ((attr.mode & S_ISUID) != 0) kill |= S_ISUID;
-  // Without group execution the bit once meant mandatory locking and stays.
-  if ((attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) kill |= S_ISGID;
+  uint32_t kill = DroppedSetIdBits(ctx, attr);
   if (kill == 0 || !S_ISREG(attr.mode) || ctx.creds.HasCap(CAP_FSETID)) return 0;
   return kill;
 }

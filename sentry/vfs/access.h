@@ -15,7 +15,9 @@ Status MayDelete(const OpContext& ctx, const Dentry& dir, const Dentry& victim, 
 bool OwnerOrCapable(const Credentials& creds, const Attr& attr);
 // `cap`, if the inode's ids mean something in the caller's user namespace.
 bool CapableOver(const Credentials& creds, const Attr& attr, int cap);
-// Set-id bits that writing or changing the owner takes away from `mode`.
+// Set-id bits that a change of the owner takes away from a file (setattr_should_drop_suidgid).
+uint32_t DroppedSetIdBits(const OpContext& ctx, const Attr& attr);
+// Set-id bits that writing takes away.
 uint32_t KilledSetIdBits(const OpContext& ctx, const Attr& attr);
 
 }  // namespace runsc

@@ -39,10 +39,7 @@ Status Resolver::Start(std::string_view path) {
   if (path.size() >= kPathMax) return Errno::kNametoolong;
   rename_sequence_ = DentryCache::RenameSequence();
   rest_ = path;
-  if (path[0] == '/') {
-    if ((ctx_.resolve & RESOLVE_NO_XDEV) != 0) cur_ = ctx_.start;
-    return JumpToRoot();
-  }
+  if (path[0] == '/') return JumpToRoot();
   cur_ = ctx_.start;
   return Ok();
 }
@@ -68,7 +65,6 @@ Status Resolver::TakeComponent() {
   std::string_view tail = end == std::string_view::npos ? std::string_view() : rest_.substr(end);
   after_ = SkipSlashes(tail);
   trailing_ = !tail.empty();
-  if (name_.size() > kNameMax) return Errno::kNametoolong;
   last_ = name_ == "." ? Last::kDot : name_ == ".." ? Last::kDotDot : Last::kName;
   return Ok();
 }
@@ -126,6 +122,9 @@ Status Resolver::DotDot() {
     }
     if (at.dentry != at.mount->root()) {
       at.dentry = at.dentry->parent();
+      // A rename took the place out of the part of the file system that this mount shows.
+      const Dentry* top = at.mount->root().get();
+      if (!top->IsRoot() && !at.dentry->IsBelowOrSame(top)) return Errno::kNoent;
       break;
     }
     Path up = MountNamespace::MountPointOf(*at.mount);
@@ -228,6 +227,7 @@ ErrnoOr<Ref<Dentry>> Resolver::ChildLocked(Dentry& dir, std::string_view name) {
     DentryCache::Drop(d.get(), false);
   }
   if (dir.IsUnlinked()) return Errno::kNoent;
+  if (name.size() > kNameMax) return Errno::kNametoolong;
   ErrnoOr<Ref<Inode>> inode = parent.Lookup(name);
   if (!inode.ok() && inode.error() != Errno::kNoent) return inode.error();
   bool keep = (parent.fs().flags() & Filesystem::kNoCache) == 0;

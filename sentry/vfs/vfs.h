@@ -85,7 +85,8 @@ struct TimeChange {
   FileTime time = 0;
 };
 Status SetTimes(const OpContext& ctx, const Path& path, TimeChange atime, TimeChange mtime);
-Status Truncate(const OpContext& ctx, const Path& path, uint64_t size);
+// `opening`: for O_TRUNC, which sets times even if the size is the same.
+Status Truncate(const OpContext& ctx, const Path& path, uint64_t size, bool opening = false);
 ErrnoOr<Attr> GetAttr(const Path& path);
 // access(2) and the like: mode bits R_OK/W_OK/X_OK with ctx's credentials, read-only mounts too.
 Status CheckAccess(const OpContext& ctx, const Path& path, Access want);

@@ -81,9 +81,12 @@ Status Chown(const OpContext& ctx, const Path& path, Uid uid, Gid gid) {
   }
   // chown(2) takes the set-id bits of files away, even from root.
   if (!S_ISDIR(attr.mode)) {
-    uint32_t kill = attr.mode & S_ISUID;
-    if ((attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP)) kill |= S_ISGID;
-    if (kill != 0) change.mode = attr.mode & 07777 & ~kill;
+    uint32_t kill = DroppedSetIdBits(ctx, attr);
+    if (kill != 0) {
+      // A change of the mode as any other: chown(path, -1, -1) is open to everybody.
+      if (!OwnerOrCapable(ctx.creds, attr)) return Errno::kPerm;
+      change.mode = attr.mode & 07777 & ~kill;
+    }
   }
   return Apply(ctx, path, change, IN_ATTRIB);
 }
@@ -109,7 +112,7 @@ Status SetTimes(const OpContext& ctx, const Path& path, TimeChange atime, TimeCh
   return Apply(ctx, path, change, IN_ATTRIB);
 }
 
-Status Truncate(const OpContext& ctx, const Path& path, uint64_t size) {
+Status Truncate(const OpContext& ctx, const Path& path, uint64_t size, bool opening) {
   Inode& inode = *path.dentry->get_inode();
   if (inode.IsDir()) return Errno::kIsdir;
   if (!inode.IsRegular()) return Errno::kInval;
@@ -118,10 +121,15 @@ Status Truncate(const OpContext& ctx, const Path& path, uint64_t size) {
   TRY(inode.GetWriteAccess());
   Attr attr = TRY(inode.GetAttr());
   AttrChange change;
-  change.size = size;
+  if (opening || size != attr.size) change.size = size;
   uint32_t kill = KilledSetIdBits(ctx, attr);
   if (kill != 0) change.mode = attr.mode & 07777 & ~kill;
-  Status s = Apply(ctx, path, change, IN_MODIFY);
+  Status s = Ok();
+  if (change.size || change.mode) {
+    s = Apply(ctx, path, change, IN_MODIFY);
+  } else {
+    NotifyInotify(path, IN_MODIFY);
+  }
   inode.PutWriteAccess();
   return s;
 }
@@ -144,9 +152,8 @@ namespace {
 // Linux xattr_permission() and the handlers' own rules.
 Status CheckXattr(const OpContext& ctx, Inode& inode, std::string_view name, bool write) {
   size_t dot = name.find('.');
-  if (dot == std::string_view::npos) return Errno::kOpnotsupp;
   if (name.size() > kMaxXattrName) return Errno::kRange;
-  std::string_view space = name.substr(0, dot + 1);
+  std::string_view space = dot == std::string_view::npos ? name : name.substr(0, dot + 1);
   if (space == "security.") {
     if (!write || ctx.creds.HasCap(CAP_SYS_ADMIN)) return Ok();
     return name == "security.capability" && ctx.creds.HasCap(CAP_SETFCAP) ? Ok()
@@ -157,14 +164,18 @@ Status CheckXattr(const OpContext& ctx, Inode& inode, std::string_view name, boo
     if (ctx.creds.HasCap(CAP_SYS_ADMIN)) return Ok();
     return write ? Errno::kPerm : Errno::kNodata;
   }
-  if (space != "user.") return Errno::kOpnotsupp;
-  if (dot + 1 == name.size()) return Errno::kInval;
+  Access access = write ? Access{.write = true} : Access{.read = true};
+  if (space != "user.") {
+    TRY(inode.CheckAccess(ctx, access));
+    return Errno::kOpnotsupp;
+  }
   if (!inode.IsRegular() && !inode.IsDir()) return write ? Errno::kPerm : Errno::kNodata;
   if (inode.IsDir() && write) {
     Attr attr = TRY(inode.GetAttr());
     if ((attr.mode & S_ISVTX) != 0 && !OwnerOrCapable(ctx.creds, attr)) return Errno::kPerm;
   }
-  return inode.CheckAccess(ctx, write ? Access{.write = true} : Access{.read = true});
+  TRY(inode.CheckAccess(ctx, access));
+  return dot + 1 == name.size() ? Status(Errno::kInval) : Ok();
 }
 
 }  // namespace

@@ -64,18 +64,15 @@ Status Mknod(const LookupContext& ctx, std::string_view path, uint32_t mode, Dev
   }
   // A whiteout is a character device 0:0, which everybody may make.
   bool whiteout = type == S_IFCHR && dev == DeviceId{};
-  if ((type == S_IFCHR || type == S_IFBLK) && !whiteout && !ctx.op.creds.HasCap(CAP_MKNOD)) {
-    return Errno::kPerm;
-  }
+  bool privileged = (type == S_IFCHR || type == S_IFBLK) && !whiteout;
   uint32_t bits = Masked(ctx, mode & 07777);
-  return CreateAt(ctx, path, false,
-                  [&](Inode& dir, std::string_view name) -> ErrnoOr<Ref<Inode>> {
-                    Ref<Inode> made =
-                        type == S_IFREG ? TRY(dir.Create(ctx.op, name, type | bits))
-                                        : TRY(dir.Mknod(ctx.op, name, type | bits, dev));
-                    if (socket) made->SetBoundSocket(socket);
-                    return made;
-                  });
+  return CreateAt(ctx, path, false, [&](Inode& dir, std::string_view name) -> ErrnoOr<Ref<Inode>> {
+    if (privileged && !ctx.op.creds.HasCap(CAP_MKNOD)) return Errno::kPerm;
+    Ref<Inode> made = type == S_IFREG ? TRY(dir.Create(ctx.op, name, type | bits))
+                                      : TRY(dir.Mknod(ctx.op, name, type | bits, dev));
+    if (socket) made->SetBoundSocket(socket);
+    return made;
+  });
 }
 
 Status Symlink(const LookupContext& ctx, std::string_view target, std::string_view path) {
@@ -121,6 +118,7 @@ Status Unlink(const LookupContext& ctx, std::string_view path) {
   if (r.last() != Resolver::Last::kName) return Errno::kIsdir;
   Dentry& dir = *r.dir().dentry;
   Inode& parent = *dir.get_inode();
+  TRY(CheckMountWritable(r.dir()));
   Ref<Dentry> victim;
   {
     WriterLock l(parent.dir_mutex);
@@ -129,7 +127,6 @@ Status Unlink(const LookupContext& ctx, std::string_view path) {
     if (r.must_be_dir()) {
       return victim->get_inode()->IsDir() ? Errno::kIsdir : Errno::kNotdir;
     }
-    TRY(CheckMountWritable(r.dir()));
     TRY(MayDelete(ctx.op, dir, *victim, false));
     if (victim->mounted.load(std::memory_order_acquire) != 0) return Errno::kBusy;
     TRY(parent.Unlink(ctx.op, r.name(), *victim->get_inode()));
@@ -151,12 +148,12 @@ Status Rmdir(const LookupContext& ctx, std::string_view path) {
   }
   Dentry& dir = *r.dir().dentry;
   Inode& parent = *dir.get_inode();
+  TRY(CheckMountWritable(r.dir()));
   Ref<Dentry> victim;
   {
     WriterLock l(parent.dir_mutex);
     victim = TRY(Resolver::ChildLocked(dir, r.name()));
     if (victim->IsNegative()) return Errno::kNoent;
-    TRY(CheckMountWritable(r.dir()));
     TRY(MayDelete(ctx.op, dir, *victim, true));
     if (victim->mounted.load(std::memory_order_acquire) != 0) return Errno::kBusy;
     // The victim is locked too: nothing may appear in it once it was found empty.

@@ -64,7 +64,7 @@ ErrnoOr<Ref<File>> OpenInode(const OpContext& ctx, const Path& path, uint32_t fl
   bool truncate = regular && !created && (flags & O_TRUNC) != 0;
   bool writer = regular && ((flags & O_ACCMODE) != O_RDONLY || truncate);
   if (writer) TRY(inode.GetWriteAccess());
-  OpenRequest request{flags & ~static_cast<uint32_t>(O_CREAT | O_EXCL | O_NOFOLLOW)};
+  OpenRequest request{flags & ~static_cast<uint32_t>(O_CREAT | O_EXCL)};
   ErrnoOr<Ref<File>> file = inode.Open(ctx, path, request);
   if (writer) {
     if (file.ok() && (flags & O_ACCMODE) != O_RDONLY) {
@@ -74,7 +74,7 @@ ErrnoOr<Ref<File>> OpenInode(const OpContext& ctx, const Path& path, uint32_t fl
     }
   }
   if (!file.ok()) return file.error();
-  if (truncate) TRY(Truncate(ctx, path, 0));
+  if (truncate) TRY(Truncate(ctx, path, 0, true));
   NotifyInotify(path, IN_OPEN);
   return file;
 }
@@ -93,7 +93,7 @@ ErrnoOr<Ref<File>> OpenTemp(const LookupContext& ctx, std::string_view path, uin
   Ref<Dentry> place = Dentry::NewUnlinked(*dir.dentry, std::move(inode),
                                           StrPrintf("#%lu", static_cast<unsigned long>(ino)),
                                           (flags & O_EXCL) == 0);
-  return OpenInode(ctx.op, Path(dir.mount, std::move(place)), flags & ~O_DIRECTORY, true);
+  return OpenInode(ctx.op, Path(dir.mount, std::move(place)), flags, true);
 }
 
 // The part of open(2) with O_CREAT after the walk to the last component.
@@ -192,7 +192,7 @@ ErrnoOr<Ref<File>> Open(const LookupContext& ctx, std::string_view path, uint32_
 ErrnoOr<Ref<File>> OpenPath(const LookupContext& ctx, const Path& path, uint32_t flags) {
   if ((flags & O_PATH) != 0) return NewPathFile(ctx.op, path, flags);
   Inode& inode = *path.dentry->get_inode();
-  if ((flags & O_DIRECTORY) != 0 && !inode.IsDir() && !inode.IsSymlink()) return Errno::kNotdir;
+  if ((flags & O_DIRECTORY) != 0 && !inode.IsDir()) return Errno::kNotdir;
   TRY(MayOpen(ctx.op, path, flags));
   return OpenInode(ctx.op, path, flags, false);
 }

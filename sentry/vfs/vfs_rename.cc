@@ -26,14 +26,15 @@ struct RenameOp {
   bool from_slash = false, to_slash = false;
   Ref<Dentry> source, target;
 
-  Status Check(const Path& to_dir_path);
+  Status CheckNames();
+  Status CheckPermissions();
   Status Run();
   Status Apply(Inode* target_inode);
   void Tell();
 };
 
-// Linux vfs_rename() and do_renameat2(), in their order.
-Status RenameOp::Check(const Path& to_dir_path) {
+// The checks of Linux's do_renameat2(), in its order.
+Status RenameOp::CheckNames() {
   bool exchange = (flags & RENAME_EXCHANGE) != 0;
   if (source->IsNegative()) return Errno::kNoent;
   if ((flags & RENAME_NOREPLACE) != 0 && !target->IsNegative()) return Errno::kExist;
@@ -43,7 +44,13 @@ Status RenameOp::Check(const Path& to_dir_path) {
   if (!source_dir && (from_slash || (!exchange && to_slash))) return Errno::kNotdir;
   if (to_dir.IsBelowOrSame(source.get())) return Errno::kInval;
   if (from_dir.IsBelowOrSame(target.get())) return exchange ? Errno::kInval : Errno::kNotempty;
-  TRY(CheckMountWritable(to_dir_path));
+  return Ok();
+}
+
+// The checks of Linux's vfs_rename().
+Status RenameOp::CheckPermissions() {
+  bool exchange = (flags & RENAME_EXCHANGE) != 0;
+  bool source_dir = source->get_inode()->IsDir();
   TRY(MayDelete(ctx, from_dir, *source, source_dir));
   if (target->IsNegative()) {
     TRY(MayCreate(ctx, to_dir));
@@ -142,6 +149,7 @@ Status Rename(const LookupContext& from, std::string_view old_path, const Lookup
   if (b.last() != Resolver::Last::kName) {
     return (flags & RENAME_NOREPLACE) != 0 ? Errno::kExist : Errno::kBusy;
   }
+  TRY(CheckMountWritable(b.dir()));
   RenameOp op{from.op,  *a.dir().dentry, *b.dir().dentry, a.name(),
               b.name(), flags,           a.must_be_dir(), b.must_be_dir()};
   {
@@ -149,9 +157,10 @@ Status Rename(const LookupContext& from, std::string_view old_path, const Lookup
     TwoDirs dirs(op.from_dir, op.to_dir);
     op.source = TRY(Resolver::ChildLocked(op.from_dir, op.from_name));
     op.target = TRY(Resolver::ChildLocked(op.to_dir, op.to_name));
-    TRY(op.Check(b.dir()));
+    TRY(op.CheckNames());
     // Two names of one file: nothing to do (rename(2)).
     if (op.source->get_inode() == op.target->get_inode()) return Ok();
+    TRY(op.CheckPermissions());
     TRY(op.Run());
   }
   if (!op.target->IsNegative()) op.target->get_inode()->ForgetAttrCache();

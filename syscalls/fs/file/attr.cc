@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <utime.h>
 
+#include "sentry/vfs/file_time.h"
 #include "syscalls/fs/file/common.h"
 
 namespace runsc {
@@ -17,12 +18,7 @@ ErrnoOr<vfs::TimeChange> FromTimespec(const timespec& ts) {
   if (ts.tv_nsec == UTIME_NOW) return vfs::TimeChange{vfs::TimeChange::kNow, 0};
   if (ts.tv_nsec == UTIME_OMIT) return vfs::TimeChange{vfs::TimeChange::kOmit, 0};
   if (ts.tv_nsec < 0 || ts.tv_nsec >= kNanos) return Errno::kInval;
-  FileTime out;
-  if (__builtin_mul_overflow(int64_t{ts.tv_sec}, kNanos, &out) ||
-      __builtin_add_overflow(out, int64_t{ts.tv_nsec}, &out)) {
-    out = ts.tv_sec < 0 ? INT64_MIN : INT64_MAX;  // clamped, as file systems do
-  }
-  return vfs::TimeChange{vfs::TimeChange::kSet, out};
+  return vfs::TimeChange{vfs::TimeChange::kSet, ClampedFileTime(ts.tv_sec, ts.tv_nsec)};
 }
 
 ErrnoOr<vfs::TimeChange> FromTimeval(const timeval& tv) {
@@ -30,16 +26,19 @@ ErrnoOr<vfs::TimeChange> FromTimeval(const timeval& tv) {
   return FromTimespec(timespec{tv.tv_sec, tv.tv_usec * 1000});
 }
 
-// Sets times at (dirfd, path); a null path means dirfd itself.
+// Sets times at (dirfd, path); a null path means dirfd itself. `valid` false: EINVAL once the file
+// is found.
 Status DoSetTimes(Task& t, FdNum dirfd, UserAddr path, const vfs::TimeChange times[2],
-                  uint32_t flags) {
+                  uint32_t flags, bool valid = true) {
   AtPath at(t);
   if (path.IsNull() && dirfd.value != AT_FDCWD) {
     Ref<File> file = TRY(t.fds().GetIo(dirfd));
+    if (!valid) return Errno::kInval;
     return vfs::SetTimes(at.op(), file->path(), times[0], times[1]);
   }
   TRY(at.LoadMaybeEmpty(dirfd, path, (flags & AT_EMPTY_PATH) != 0 && !path.IsNull()));
   Path place = TRY(at.Resolve((flags & AT_SYMLINK_NOFOLLOW) == 0));
+  if (!valid) return Errno::kInval;
   return vfs::SetTimes(at.op(), place, times[0], times[1]);
 }
 
@@ -109,8 +108,8 @@ ErrnoOr<void> Fallocate(Task& t, FdNum fd, int32_t mode, int64_t offset, int64_t
   if ((mode & FALLOC_FL_KEEP_SIZE) == 0) {
     TRY(CheckNewSize(t, file->inode(), static_cast<uint64_t>(end)));
   }
-  TRY(vfs::PrepareWrite(t.op(), *file));
   TRY(file->Allocate(t.op(), mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length)));
+  TRY(vfs::PrepareWrite(t.op(), *file));  // a mode that the file system lacks changes nothing
   vfs::NotifyWritten(*file);
   return Ok();
 }
@@ -180,17 +179,22 @@ ErrnoOr<void> Futimesat(Task& t, FdNum dirfd, UserAddr path, UserAddr times) {
 
 ErrnoOr<void> Utimensat(Task& t, FdNum dirfd, UserAddr path, UserAddr times, uint32_t flags) {
   vfs::TimeChange change[2];
+  bool valid = true;
   if (!times.IsNull()) {
     auto ts = TRY(t.mem().GetArray<timespec>(times, 2));
     // Nothing to do is answered before anything else is looked at.
     if (ts[0].tv_nsec == UTIME_OMIT && ts[1].tv_nsec == UTIME_OMIT) return Ok();
-    for (size_t i = 0; i < 2; ++i) change[i] = TRY(FromTimespec(ts[i]));
+    for (size_t i = 0; i < 2; ++i) {
+      ErrnoOr<vfs::TimeChange> one = FromTimespec(ts[i]);
+      valid = valid && one.ok();
+      if (one.ok()) change[i] = *one;
+    }
   }
   if ((flags & ~static_cast<uint32_t>(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) {
     return Errno::kInval;
   }
   if (path.IsNull() && dirfd.value != AT_FDCWD && flags != 0) return Errno::kInval;
-  return DoSetTimes(t, dirfd, path, change, flags);
+  return DoSetTimes(t, dirfd, path, change, flags, valid);
 }
 
 }  // namespace runsc

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -45,9 +46,10 @@ Status AtPath::SetStart(FdNum dirfd) {
 Status AtPath::Load(FdNum dirfd, UserAddr path, uint64_t resolve) {
   TRY(arg_.Load(t_, path));
   ctx_.resolve = resolve;
-  // An absolute path has no use for the start unless it is the root or must not be left.
-  if (!arg_.empty() && arg_.text()[0] == '/' && resolve == 0) return Ok();
-  if (arg_.empty()) return Errno::kNoent;
+  // The walk says ENOENT of an empty path, which in calls with two is after errors of the other. An
+  // absolute path has no use for the start unless that is its root.
+  if (arg_.empty()) return Ok();
+  if (arg_.text()[0] == '/' && (resolve & RESOLVE_IN_ROOT) == 0) return Ok();
   return SetStart(dirfd);
 }
 

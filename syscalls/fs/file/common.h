@@ -36,6 +36,8 @@ class AtPath {
   const OpContext& op() const { return op_; }
   const LookupContext& ctx() const { return ctx_; }
   std::string_view text() const { return arg_.text(); }
+  // An empty path that is allowed: the place is dirfd's own.
+  bool is_dirfd() const { return self_; }
   // The place named. With an empty path that is allowed: dirfd's own.
   ErrnoOr<Path> Resolve(bool follow);
   // For an umount: lets go of the starting place.

@@ -15,14 +15,14 @@ ErrnoOr<void> Linkat(Task& t, FdNum fromdir, UserAddr from, FdNum todir, UserAdd
     return Errno::kInval;
   }
   AtPath source(t), target(t);
-  // Naming a descriptor's file would get around the directories that hide it.
-  bool empty = (flags & AT_EMPTY_PATH) != 0;
-  TRY(source.LoadMaybeEmpty(fromdir, from, empty));
-  if (empty && source.text().empty() && !t.creds().HasCap(CAP_DAC_READ_SEARCH)) {
-    return Errno::kNoent;
+  TRY(source.LoadMaybeEmpty(fromdir, from, (flags & AT_EMPTY_PATH) != 0));
+  // Naming a descriptor's file would get around the directories that hide it: only who opened it may.
+  if (source.is_dirfd() && fromdir.value != AT_FDCWD && !t.creds().HasCap(CAP_DAC_READ_SEARCH)) {
+    Ref<File> file = TRY(t.fds().Get(fromdir));
+    if (&file->creds() != &t.creds()) return Errno::kNoent;
   }
-  TRY(target.Load(todir, to));
   Path place = TRY(source.Resolve((flags & AT_SYMLINK_FOLLOW) != 0));
+  TRY(target.Load(todir, to));
   return vfs::Link(place, target.ctx(), target.text());
 }
 

@@ -142,7 +142,7 @@ ErrnoOr<void> Faccessat2(Task& t, FdNum dirfd, UserAddr path, uint32_t mode, uin
   real->effective = caps;
   OpContext op{*real, &t};
   LookupContext ctx{op, t.fs(), at.ctx().start, 0};
-  Path place = at.text().empty() ? ctx.start : TRY(vfs::Lookup(ctx, at.text(), follow));
+  Path place = at.is_dirfd() ? ctx.start : TRY(vfs::Lookup(ctx, at.text(), follow));
   return vfs::CheckAccess(op, place, want);
 }
 
