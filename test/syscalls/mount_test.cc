@@ -78,6 +78,19 @@ TEST_F(MountTest, SizeLimit) {
             0);
 }
 
+// A share of memory means the same to a remount as to the mount.
+TEST_F(MountTest, RemountToAShareOfMemory) {
+  EXPECT_EQ(Isolated([&] {
+              struct statfs fs, half;
+              CHECK_OR_DIE(Tmpfs(0, "size=50%") == 0 && statfs(m_.c_str(), &half) == 0);
+              CHECK_OR_DIE(Tmpfs(MS_REMOUNT, "size=25%") == 0 && statfs(m_.c_str(), &fs) == 0);
+              CHECK_OR_DIE(fs.f_blocks >= half.f_blocks / 2 - 1);
+              CHECK_OR_DIE(fs.f_blocks <= half.f_blocks / 2 + 1);
+              return 0;
+            }),
+            0);
+}
+
 TEST_F(MountTest, BusyAndLazy) {
   EXPECT_EQ(Isolated([&] {
               CHECK_OR_DIE(Tmpfs() == 0);

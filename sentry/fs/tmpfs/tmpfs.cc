@@ -169,7 +169,7 @@ Status Tmpfs::Remount(const OpContext& ctx, std::string_view options) {
   TmpfsOptions now = options_;
   now.size = space_->max_pages() * kPageSize;
   now.inodes = space_->max_inodes();
-  now = TRY(ParseTmpfsOptions(options, 0, ctx.creds, now));
+  now = TRY(ParseTmpfsOptions(options, g_total_memory, ctx.creds, now));
   return space_->SetLimits(now.size / kPageSize, now.inodes);
 }
 
