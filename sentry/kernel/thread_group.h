@@ -27,6 +27,8 @@ class ControllingTty : public RefCounted {
   // vhangup(2): the session loses the terminal, its leader is told, and open files of it are dead.
   virtual void HangUp() = 0;
   virtual DeviceId device() = 0;
+  // Null if it controls no session.
+  virtual Ref<ProcessGroup> Foreground() = 0;
   // open(2) of /dev/tty by a member of the session: a new description of this terminal at `path`.
   virtual ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) = 0;
   // Became the controlling terminal of `session` at the start of its first process.

@@ -149,14 +149,4 @@ void File::SetOffset(int64_t offset) {
   offset_ = offset;
 }
 
-File::AsyncOwner File::async_owner() {
-  MutexLock l(owner_mu_);
-  return owner_;
-}
-
-void File::SetAsyncOwner(const AsyncOwner& owner) {
-  MutexLock l(owner_mu_);
-  owner_ = owner;
-}
-
 }  // namespace runsc

@@ -13,6 +13,7 @@
 #include "platform/base/types.h"
 #include "sentry/mm/mappable.h"
 #include "sentry/usermem/usermem.h"
+#include "sentry/vfs/async.h"
 #include "sentry/vfs/path.h"
 #include "sentry/vfs/types.h"
 #include "sentry/wait/wait.h"
@@ -126,16 +127,21 @@ class File : public RefCounted, public Pollable {
   // Unique while the description lives (fdinfo, kcmp, epoll keys).
   uint64_t id() const { return id_; }
 
-  // fcntl(F_SETOWN/F_SETSIG) state: kept here, used by vfs/async.
-  struct AsyncOwner {
-    int type = 0;  // F_OWNER_*
-    int32_t pid = 0;
-    int32_t signal = 0;
-  };
+  // Whom O_ASYNC tells (fcntl(2) F_SETOWN, F_SETSIG): null until one is kept, then the same for
+  // good. Answers the one that is kept.
+  Ref<IoOwner> io_owner();
+  Ref<IoOwner> KeepIoOwner(Ref<IoOwner> owner);
+  // Takes the file into signal-driven mode or out of it, and the flag with it. An owner is kept.
+  // False: the file cannot, and nothing changed. ENOTTY for a terminal that hung up.
+  ErrnoOr<bool> SetAsync(bool on);
+  virtual ErrnoOr<AsyncLists> async_lists() { return AsyncLists(); }
+  // Called when the file has come onto its lists.
+  virtual void OnAsync() {}
+  // Whether the open(2) that made this description made the file, too (F_CREATED_QUERY).
+  void SetCreated() { created_ = true; }
+  bool created() const { return created_; }
   // Set by vfs when opening for writing took Inode::GetWriteAccess: the last reference puts it.
   void SetCountsAsWriter() { counts_as_writer_ = true; }
-  AsyncOwner async_owner();
-  void SetAsyncOwner(const AsyncOwner& owner);
 
   // A hook stays until it is removed or has been called. Any thread; the caller of Add has a
   // reference on the file.
@@ -160,7 +166,7 @@ class File : public RefCounted, public Pollable {
   std::atomic<uint32_t> flags_;
   mutable Mutex<LockRank::kTask> owner_mu_;
   mutable std::vector<FileReleaseHook*> hooks_ ABSL_GUARDED_BY(owner_mu_);
-  AsyncOwner owner_ ABSL_GUARDED_BY(owner_mu_);
+  Ref<IoOwner> io_owner_ ABSL_GUARDED_BY(owner_mu_);
 };
 
 }  // namespace runsc

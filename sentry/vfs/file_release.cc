@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <algorithm>
 
 #include "sentry/vfs/file.h"
@@ -21,6 +23,7 @@ void File::RemoveReleaseHook(FileReleaseHook* hook) {
 }
 
 void File::OnLastRef() const {
+  if ((flags() & O_ASYNC) != 0) (void)const_cast<File*>(this)->SetAsync(false);
   bool watched;
   {
     MutexLock l(owner_mu_);

@@ -188,6 +188,7 @@ void Inotify::Queue(Event e) {
     }
   }
   queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  async_.Notify(IoEvent::kIn);
 }
 
 size_t Inotify::SizeOf(const Event& e) {

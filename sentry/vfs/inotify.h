@@ -61,6 +61,7 @@ class Inotify : public File {
   EventMask Poll(EventMask mask) override;
   void AddWaiter(Waiter* w, EventMask mask, bool exclusive) override;
   void RemoveWaiter(Waiter* w) override;
+  ErrnoOr<AsyncLists> async_lists() override { return AsyncLists{.in = &async_}; }
   std::string Description() override { return "anon_inode:inotify"; }
   std::string FdInfo() override;
 
@@ -84,6 +85,7 @@ class Inotify : public File {
   std::map<int32_t, Ref<InotifyWatch>> watches_ ABSL_GUARDED_BY(mu_);
   int32_t last_wd_ ABSL_GUARDED_BY(mu_) = 0;
   WaitQueue queue_;
+  AsyncList async_;
 };
 
 namespace inotify {

@@ -8,6 +8,7 @@
 #include "platform/base/fd.h"
 #include "platform/base/ref.h"
 #include "sentry/usermem/usermem.h"
+#include "sentry/vfs/async.h"
 #include "sentry/vfs/types.h"
 #include "sentry/wait/wait.h"
 
@@ -41,12 +42,16 @@ class Descriptor : public RefCounted {
 
   // Woken by the poller thread when the host reports a change.
   WaitQueue& queue() { return queue_; }
+  AsyncList& async() { return async_; }
   // Makes the poller watch the descriptor as long as somebody waits.
   void Watch();
+  bool IsAwaited() { return !queue_.IsEmpty() || !async_.IsEmpty(); }
 
  private:
   template <typename Move>
   ErrnoOr<size_t> Once(bool write, int64_t offset, size_t surely, Move move);
+  // The host reports `events`.
+  void Tell(EventMask events);
   ErrnoOr<size_t> ReadOnce(UserOut& dst, int64_t offset);
   ErrnoOr<size_t> WriteOnce(UserIn& src, int64_t offset);
   friend class Poller;
@@ -62,6 +67,8 @@ class Descriptor : public RefCounted {
   bool seekable_ = false;
   DeviceId device_;
   WaitQueue queue_;
+  AsyncList async_;
+  std::atomic<bool> short_{false};  // a write found too little room: more is worth a signal
   uint64_t watch_id_ = 0;  // at the poller; 0: always ready, as regular files are
   std::atomic<bool> armed_{false};
 };

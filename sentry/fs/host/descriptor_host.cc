@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -111,6 +112,18 @@ void Descriptor::Watch() {
   if (watch_id_ != 0 && !armed_.exchange(true)) Poller::Get()->Arm(this, true);
 }
 
+void Descriptor::Tell(EventMask events) {
+  queue_.Notify(events);
+  if (S_ISSOCK(mode_) && (events & EPOLLHUP) != 0) {
+    async_.Notify(IoEvent::kHangup);
+  } else if ((events & (EPOLLIN | EPOLLHUP)) != 0) {
+    async_.Notify(IoEvent::kIn);
+  }
+  if ((events & (EPOLLOUT | EPOLLERR)) != 0 && short_.exchange(false)) {
+    async_.Notify(IoEvent::kOut);
+  }
+}
+
 // `move(limit, sink)` transfers up to that many bytes, and so many surely do not sleep once poll(2)
 // says `ready`.
 template <typename Move>
@@ -163,6 +176,7 @@ ErrnoOr<size_t> Descriptor::Write(UserIn& src, int64_t offset) {
   do {
     const int64_t at = offset < 0 ? offset : offset + static_cast<int64_t>(total);
     ErrnoOr<size_t> n = WriteOnce(src, at);
+    if (n.ok() ? src.remaining() > 0 : n.error() == Errno::kWouldBlock) short_.store(true);
     if (!n.ok()) return total != 0 ? ErrnoOr<size_t>(total) : n;
     total += *n;
     if (*n == 0) break;

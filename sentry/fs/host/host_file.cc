@@ -28,6 +28,7 @@ class HostTerminal final : public ControllingTty {
   void HangUp() override { jobs_.Hangup(); }  // whoever started the sandbox keeps its terminal
   void OnAssociate(Session& session) override { jobs_.Associate(session); }
   DeviceId device() override { return descriptor_->device(); }
+  Ref<ProcessGroup> Foreground() override { return jobs_.Foreground(); }
   ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
 
  private:
@@ -121,6 +122,11 @@ class HostFile : public File {
     d_->Watch();
   }
   void RemoveWaiter(Waiter* w) override { d_->queue().Remove(w); }
+  ErrnoOr<AsyncLists> async_lists() override {
+    if (!d_->terminal() && !S_ISFIFO(d_->mode()) && !S_ISSOCK(d_->mode())) return AsyncLists();
+    return AsyncLists{.in = &d_->async(), .default_owner = d_->terminal()};
+  }
+  void OnAsync() override { d_->Watch(); }
 
  protected:
   Descriptor& descriptor() { return *d_; }

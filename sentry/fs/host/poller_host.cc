@@ -64,13 +64,13 @@ void Poller::Deliver(uint64_t id, EventMask events) {
     if (it == watched_.end() || !it->second->TryIncRef()) return;
     d = Ref<Descriptor>::Adopt(it->second);
   }
-  d->queue_.Notify(events);
-  if (!d->queue_.IsEmpty()) return;
+  d->Tell(events);
+  if (d->IsAwaited()) return;
   // Not armed: an error or hang-up, which every change of the watch reports anew.
   if (!d->armed_.exchange(false)) return;
   Arm(d.get(), false);
   // Somebody may have come meanwhile and found it armed, or armed it before our change.
-  if (!d->queue_.IsEmpty()) {
+  if (d->IsAwaited()) {
     d->armed_.store(true);
     Arm(d.get(), true);
   }

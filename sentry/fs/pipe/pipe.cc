@@ -95,7 +95,9 @@ ErrnoOr<size_t> Pipe::Read(UserOut& dst) {
     MutexLock l(mu_);
     result = ReadLocked(dst);
   }
-  if (result.ok() && *result > 0) queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  if (!result.ok() || *result == 0) return result;
+  queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  async_writers_.Notify(IoEvent::kOut);
   return result;
 }
 
@@ -121,7 +123,9 @@ ErrnoOr<size_t> Pipe::Write(UserIn& src, bool packet) {
     MutexLock l(mu_);
     result = WriteLocked(src, packet);
   }
-  if (result.ok() && *result > 0) queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  if (!result.ok() || *result == 0) return result;
+  queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  async_readers_.Notify(IoEvent::kIn);
   return result;
 }
 
@@ -167,10 +171,12 @@ void Pipe::AddEnd(bool reader, bool writer) {
 void Pipe::RemoveEnd(bool reader, bool writer) {
   bool last_reader = false;
   bool last_writer = false;
+  bool one_side = false;
   {
     MutexLock l(mu_);
     if (reader) last_reader = --readers_ == 0;
     if (writer) last_writer = --writers_ == 0;
+    one_side = (readers_ == 0) != (writers_ == 0);
     if (readers_ == 0 && writers_ == 0) {
       ring_.reset();
       ring_size_ = head_ = used_ = 0;
@@ -179,6 +185,10 @@ void Pipe::RemoveEnd(bool reader, bool writer) {
   }
   if (last_writer) queue_.Notify(EPOLLIN | EPOLLHUP);
   if (last_reader) queue_.Notify(EPOLLOUT | EPOLLERR);
+  if (one_side) {
+    async_readers_.Notify(IoEvent::kIn);
+    async_writers_.Notify(IoEvent::kOut);
+  }
 }
 
 uint64_t Pipe::readers_opened() {

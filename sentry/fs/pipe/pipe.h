@@ -33,6 +33,9 @@ class Pipe : public RefCounted {
 
   EventMask Poll(bool reader, bool writer);
   WaitQueue& queue() { return queue_; }
+  // Readers hear of each write, writers of each read, both of the other side's end.
+  AsyncList& async_readers() { return async_readers_; }
+  AsyncList& async_writers() { return async_writers_; }
 
   void AddEnd(bool reader, bool writer);
   void RemoveEnd(bool reader, bool writer);
@@ -57,6 +60,7 @@ class Pipe : public RefCounted {
   ErrnoOr<size_t> WriteLocked(UserIn& src, bool packet) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   WaitQueue queue_;
+  AsyncList async_readers_, async_writers_;
   Mutex<LockRank::kPipe> mu_;
   std::unique_ptr<char[]> ring_ ABSL_GUARDED_BY(mu_);
   size_t ring_size_ ABSL_GUARDED_BY(mu_) = 0;
@@ -89,6 +93,7 @@ class PipeFile final : public File {
   bool seekable() const override { return false; }
   Status Sync(bool) override { return Errno::kInval; }
   Status FinishOpen() override;
+  ErrnoOr<AsyncLists> async_lists() override;
   ErrnoOr<int64_t> Ioctl(IoContext& io, const IoctlRequest& request) override;
   EventMask Poll(EventMask mask) override;
   void AddWaiter(Waiter* w, EventMask mask, bool exclusive) override;

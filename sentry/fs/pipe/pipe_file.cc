@@ -76,6 +76,11 @@ Status PipeFile::FinishOpen() {
   return Errno::kWouldBlock;
 }
 
+ErrnoOr<AsyncLists> PipeFile::async_lists() {
+  return AsyncLists{.in = readable() ? &pipe_->async_readers() : nullptr,
+                    .out = writable() ? &pipe_->async_writers() : nullptr};
+}
+
 ErrnoOr<size_t> PipeFile::Read(IoContext&, UserOut& dst) { return pipe_->Read(dst); }
 
 ErrnoOr<size_t> PipeFile::Write(IoContext&, UserIn& src) {

@@ -34,8 +34,11 @@ class LineDiscipline {
   // Until when a read that began at `began` waits, if the last byte came at `last` (termios(3)):
   // VTIME runs from the call if VMIN is 0, else from each byte. INT64_MAX: forever.
   int64_t ReadDeadline(int64_t began, int64_t last) const;
+  bool canonical() const;
   bool readable() const;
   size_t available() const;
+  // Complete lines that wait (canonical mode).
+  size_t lines() const { return lines_.size(); }
   void FlushInput();
 
   // Cooks output for the display: appends to `out` at most `room` bytes, answers how many of
@@ -46,7 +49,6 @@ class LineDiscipline {
   void SetStopped(bool stopped) { stopped_ = stopped; }
 
  private:
-  bool canonical() const;
   bool Has(uint32_t lflag) const { return (termios_.lflag & lflag) != 0; }
   bool Is(int index, char c) const;
   // Each answers whether the byte was used up.

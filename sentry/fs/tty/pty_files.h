@@ -18,6 +18,9 @@ class PtyMaster final : public File {
   ErrnoOr<size_t> Write(IoContext& io, UserIn& src) override;
   bool seekable() const override { return false; }
   ErrnoOr<int64_t> Ioctl(IoContext& io, const IoctlRequest& request) override;
+  ErrnoOr<AsyncLists> async_lists() override {
+    return AsyncLists{.in = &terminal_->master_async(), .default_owner = true};
+  }
   EventMask Poll(EventMask mask) override;
   void AddWaiter(Waiter* w, EventMask mask, bool exclusive) override;
   void RemoveWaiter(Waiter* w) override;
@@ -35,6 +38,10 @@ class PtySlave final : public File, public TerminalFile {
   ~PtySlave() override;
 
   Ref<ControllingTty> terminal() override { return terminal_; }
+  ErrnoOr<AsyncLists> async_lists() override {
+    if (hung_up()) return Errno::kNotty;
+    return AsyncLists{.in = &terminal_->slave_async(), .default_owner = true};
+  }
   int64_t ReadDeadline(int64_t began) override { return terminal_->ReadDeadline(began); }
   ErrnoOr<size_t> Read(IoContext& io, UserOut& dst) override;
   ErrnoOr<size_t> Write(IoContext& io, UserIn& src) override;

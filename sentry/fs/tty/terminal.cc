@@ -11,9 +11,30 @@
 
 namespace runsc {
 
+size_t Terminal::TypeLocked(std::string_view bytes, Typed* typed) {
+  size_t lines = discipline_.lines(), available = discipline_.available(), shown = output_.size();
+  size_t n = discipline_.Type(bytes, &output_, &typed->signals);
+  last_typed_ = MonotonicNanos();
+  if (!discipline_.canonical()) {
+    typed->slave_events += discipline_.available() > available ? 1 : 0;
+  } else if (discipline_.lines() > lines) {
+    typed->slave_events += static_cast<int>(discipline_.lines() - lines);
+  }
+  typed->echoed |= output_.size() > shown;
+  return n;
+}
+
+void Terminal::TellTyped(const Typed& typed) {
+  for (int signal : typed.signals) jobs_.SignalForeground(Signal(signal));
+  slave_queue_.Notify(EPOLLIN | EPOLLRDNORM | EPOLLOUT);
+  master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  for (int i = 0; i < typed.slave_events; ++i) slave_async_.Notify(IoEvent::kIn);
+  if (typed.echoed) master_async_.Notify(IoEvent::kIn);
+}
+
 ErrnoOr<size_t> Terminal::MasterWrite(UserIn& src) {
   char chunk[512];
-  std::vector<int> signals;
+  Typed typed;
   size_t total = 0;
   ErrnoOr<size_t> failed = size_t{0};
   {
@@ -22,16 +43,13 @@ ErrnoOr<size_t> Terminal::MasterWrite(UserIn& src) {
       UserIn look = src;
       failed = look.Read(chunk, sizeof(chunk));
       if (!failed.ok()) break;
-      size_t n = discipline_.Type({chunk, *failed}, &output_, &signals);
-      last_typed_ = MonotonicNanos();
+      size_t n = TypeLocked({chunk, *failed}, &typed);
       src.Skip(n);
       total += n;
       if (n < *failed) break;
     }
   }
-  for (int signal : signals) jobs_.SignalForeground(Signal(signal));
-  slave_queue_.Notify(EPOLLIN | EPOLLRDNORM | EPOLLOUT);
-  master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  TellTyped(typed);
   if (total > 0) return total;
   return failed.ok() ? Errno::kWouldBlock : failed.error();
 }
@@ -52,6 +70,7 @@ ErrnoOr<size_t> Terminal::MasterRead(UserOut& dst) {
     n += header;
   }
   slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  SignalRoom();
   return n;
 }
 
@@ -64,15 +83,12 @@ EventMask Terminal::PollMaster() {
 }
 
 void Terminal::Inject(char c) {
-  std::vector<int> signals;
+  Typed typed;
   {
     MutexLock l(mu_);
-    discipline_.Type({&c, 1}, &output_, &signals);
-    last_typed_ = MonotonicNanos();
+    TypeLocked({&c, 1}, &typed);
   }
-  for (int signal : signals) jobs_.SignalForeground(Signal(signal));
-  slave_queue_.Notify(EPOLLIN | EPOLLRDNORM);
-  master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  TellTyped(typed);
 }
 
 int64_t Terminal::ReadDeadline(int64_t began) {
@@ -106,10 +122,21 @@ ErrnoOr<size_t> Terminal::SlaveWrite(UserIn& src) {
       total += used;
       if (used < *n) break;
     }
+    slave_short_ |= src.remaining() > 0;
     if (total == 0 && src.remaining() > 0) return Errno::kWouldBlock;
   }
   master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  if (total > 0) master_async_.Notify(IoEvent::kIn);
   return total;
+}
+
+void Terminal::SignalRoom() {
+  {
+    MutexLock l(mu_);
+    if (!slave_short_ || output_.size() >= kMaxOutput || discipline_.stopped()) return;
+    slave_short_ = false;
+  }
+  slave_async_.Notify(IoEvent::kOut);
 }
 
 EventMask Terminal::PollSlave() {
@@ -142,6 +169,7 @@ void Terminal::MasterClosed() {
     output_.clear();
   }
   jobs_.Hangup();
+  slave_async_.Clear();
   slave_queue_.Notify(EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR);
 }
 
@@ -208,6 +236,7 @@ Status Terminal::Flush(int what) {
     if (what != TCIFLUSH) output_.clear();
   }
   slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  SignalRoom();
   return Ok();
 }
 
@@ -223,6 +252,7 @@ Status Terminal::Flow(int what) {
     }
   }
   slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  SignalRoom();
   return Ok();
 }
 
@@ -237,6 +267,7 @@ void Terminal::OnDisassociate() { jobs_.Forget(); }
 void Terminal::HangUp() {
   jobs_.Hangup();
   hangups_.fetch_add(1, std::memory_order_acq_rel);
+  slave_async_.Clear();
   slave_queue_.Notify(EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR);
 }
 

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "platform/abi/termios.h"
 #include "platform/base/mutex.h"
@@ -26,6 +28,8 @@ class Terminal final : public ControllingTty {
   TtyJobs& jobs() { return jobs_; }
   WaitQueue& master_queue() { return master_queue_; }
   WaitQueue& slave_queue() { return slave_queue_; }
+  AsyncList& master_async() { return master_async_; }
+  AsyncList& slave_async() { return slave_async_; }
 
   // The master's side: what is typed, what is displayed.
   ErrnoOr<size_t> MasterWrite(UserIn& src);
@@ -71,19 +75,33 @@ class Terminal final : public ControllingTty {
   void HangUp() override;
   void OnAssociate(Session& session) override { jobs_.Associate(session); }
   ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
+  Ref<ProcessGroup> Foreground() override { return jobs_.Foreground(); }
   DeviceId device() override { return {136, static_cast<uint32_t>(index_)}; }
 
  private:
+  // What typing changed for readers of both sides.
+  struct Typed {
+    std::vector<int> signals;
+    int slave_events = 0;  // a line each, or more to read at all
+    bool echoed = false;
+  };
+  size_t TypeLocked(std::string_view bytes, Typed* typed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TellTyped(const Typed& typed);
+  // Signals the slave if it waits for room and there is some.
+  void SignalRoom();
+
   const int index_;
   TtyJobs jobs_;
   WaitQueue master_queue_;
   WaitQueue slave_queue_;
+  AsyncList master_async_, slave_async_;
   std::atomic<bool> exclusive_{false};
   std::atomic<uint32_t> hangups_{0};
 
   Mutex<LockRank::kTty> mu_;
   LineDiscipline discipline_ ABSL_GUARDED_BY(mu_);
   std::string output_ ABSL_GUARDED_BY(mu_);  // to be read by the master
+  bool slave_short_ ABSL_GUARDED_BY(mu_) = false;  // a write of the slave found too little room
   int64_t last_typed_ ABSL_GUARDED_BY(mu_) = 0;  // monotonic ns
   abi::Winsize winsize_ ABSL_GUARDED_BY(mu_) = {};
   int slaves_ ABSL_GUARDED_BY(mu_) = 0;

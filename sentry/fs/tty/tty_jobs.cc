@@ -110,10 +110,13 @@ Status TtyJobs::CheckBackground(Task& t, Signal signal) {
   return Errno::kRestartSys;
 }
 
-void TtyJobs::SignalForeground(Signal signal) {
+Ref<ProcessGroup> TtyJobs::Foreground() {
   Ref<Session> s = session();
-  if (!s) return;
-  Ref<ProcessGroup> group = s->foreground();
+  return s ? s->foreground() : nullptr;
+}
+
+void TtyJobs::SignalForeground(Signal signal) {
+  Ref<ProcessGroup> group = Foreground();
   if (group) group->SendSignal(KernelSignalInfo(signal));
 }
 

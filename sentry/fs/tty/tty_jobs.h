@@ -33,6 +33,7 @@ class TtyJobs {
   // A read (SIGTTIN) or a write or change (SIGTTOU) by `t`: Ok if it may go on. A background
   // process gets the signal and kRestartSys, or EIO.
   Status CheckBackground(Task& t, Signal signal);
+  Ref<ProcessGroup> Foreground();
   // To the foreground process group.
   void SignalForeground(Signal signal);
   // The terminal hung up: SIGHUP and SIGCONT to the session leader; the session loses it.

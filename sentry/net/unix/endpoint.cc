@@ -88,6 +88,7 @@ Status UnixEndpoint::ConnectTo(UnixEndpoint& listener, const SocketCreds& creds)
     TRY(ConnectLocked(listener, server, creds));
   }
   listener.hub_->queue.Notify(EPOLLIN | EPOLLRDNORM);
+  listener.hub_->async.Notify(IoEvent::kIn);
   hub_->queue.Notify(EPOLLOUT | EPOLLWRNORM);
   return Ok();
 }
@@ -229,7 +230,9 @@ Status UnixEndpoint::Shutdown(int how) {
     if (is_connected_type()) other = peer_;
   }
   if (how != SHUT_WR && is_connected_type()) queue_->CloseReader(false);
-  if (other && how != SHUT_RD) other->queue_->CloseWriter();
+  if (other && how != SHUT_RD) {
+    other->queue_->CloseWriter(how == SHUT_RDWR ? IoEvent::kHangup : IoEvent::kIn);
+  }
   hub_->queue.Notify(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP);
   return Ok();
 }
@@ -291,7 +294,7 @@ void UnixEndpoint::Close() {
   queue_->CloseReader(true);
   if (other && is_connected_type()) {
     if (unread) other->error_ = static_cast<int>(Errno::kConnreset);
-    other->queue_->CloseWriter();
+    other->queue_->CloseWriter(IoEvent::kHangup);
   }
   // A connection that nobody accepted is reset.
   for (const Ref<UnixEndpoint>& orphan : orphans) {

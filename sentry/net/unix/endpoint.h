@@ -25,6 +25,7 @@ class UnixEndpoint : public RefCounted {
   bool is_stream() const;     // SOCK_STREAM
   bool is_connected_type() const;  // SOCK_STREAM or SOCK_SEQPACKET
   WaitQueue& waiters() { return hub_->queue; }
+  AsyncList& async() { return hub_->async; }
 
   // Names it. EINVAL if it has a name.
   Status SetLocal(SocketAddress address, bool abstract);

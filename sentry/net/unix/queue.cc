@@ -65,8 +65,13 @@ ErrnoOr<size_t> UnixQueue::SendCarrying(UserIn& src, const Sender& sender, const
         std::find(waiting_.begin(), waiting_.end(), hub) == waiting_.end()) {
       waiting_.push_back(hub);
     }
+    bool short_of_room = result.ok() ? src.remaining() > 0 : result.error() == Errno::kWouldBlock;
+    if (short_of_room) hub->full_at.store(sender.limit, std::memory_order_relaxed);
   }
-  if (result.ok()) reader_->queue.Notify(EPOLLIN | EPOLLRDNORM);
+  if (result.ok()) {
+    reader_->queue.Notify(EPOLLIN | EPOLLRDNORM);
+    reader_->async.Notify(IoEvent::kIn);
+  }
   return result;
 }
 
@@ -188,17 +193,30 @@ void UnixQueue::WakeWriters(const std::vector<Ref<WaitHub>>& once) {
     MutexLock l(mu_);
     writer = writer_;
   }
-  if (writer) writer->queue.Notify(EPOLLOUT | EPOLLWRNORM);
-  for (const Ref<WaitHub>& hub : once) hub->queue.Notify(EPOLLOUT | EPOLLWRNORM);
+  if (writer) {
+    writer->queue.Notify(EPOLLOUT | EPOLLWRNORM);
+    SignalRoom(*writer);
+  }
+  for (const Ref<WaitHub>& hub : once) {
+    hub->queue.Notify(EPOLLOUT | EPOLLWRNORM);
+    if (hub != writer) SignalRoom(*hub);
+  }
 }
 
-void UnixQueue::CloseWriter() {
+void UnixQueue::SignalRoom(WaitHub& hub) {
+  size_t limit = hub.full_at.load(std::memory_order_relaxed);
+  if (limit == 0 || !HasRoom(limit)) return;
+  if (hub.full_at.exchange(0, std::memory_order_relaxed) != 0) hub.async.Notify(IoEvent::kOut);
+}
+
+void UnixQueue::CloseWriter(IoEvent why) {
   {
     MutexLock l(mu_);
     writer_closed_ = true;
     writer_.reset();
   }
   reader_->queue.Notify(EPOLLIN | EPOLLRDHUP | EPOLLHUP);
+  reader_->async.Notify(why);
 }
 
 void UnixQueue::CloseReader(bool discard) {

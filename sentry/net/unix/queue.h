@@ -1,6 +1,7 @@
 #ifndef SENTRY_NET_UNIX_QUEUE_H_
 #define SENTRY_NET_UNIX_QUEUE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -20,6 +21,9 @@ namespace runsc {
 class WaitHub : public RefCounted {
  public:
   WaitQueue queue;
+  AsyncList async;
+  // Its endpoint found no room with this much buffer: as Linux, only then room is worth a signal.
+  std::atomic<size_t> full_at{0};
 };
 
 // Receive queue of a UNIX socket: what its senders put in. Outlives both ends. Thread-safe.
@@ -48,7 +52,8 @@ class UnixQueue : public RefCounted {
   void TakeQueued(std::vector<InFlightFiles>* out);
 
   // No more can be sent (writer closed or shut down): the reader sees the end after the rest.
-  void CloseWriter();
+  // `why` is what a signal says of it.
+  void CloseWriter(IoEvent why);
   // The reader is gone or shut down for reading: senders get EPIPE; what is queued is dropped if
   // `discard`.
   void CloseReader(bool discard);
@@ -93,6 +98,8 @@ class UnixQueue : public RefCounted {
   static std::vector<Ref<File>> TakeFiles(Message& m, bool peek);
   bool FullLocked(size_t limit) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeWriters(const std::vector<Ref<WaitHub>>& once);
+  // Room appeared: signals the endpoint of `hub` if it waits for that.
+  void SignalRoom(WaitHub& hub);
 
   const Ref<WaitHub> reader_;
   const bool stream_;

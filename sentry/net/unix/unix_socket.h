@@ -33,6 +33,7 @@ class UnixSocket final : public Socket {
     endpoint_->waiters().Add(w, mask, exclusive);
   }
   void RemoveWaiter(Waiter* w) override { endpoint_->waiters().Remove(w); }
+  ErrnoOr<AsyncLists> async_lists() override { return AsyncLists{.in = &endpoint_->async()}; }
 
  private:
   size_t send_limit() { return static_cast<size_t>(options().send_buffer.load()); }

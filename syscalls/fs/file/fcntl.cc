@@ -1,3 +1,4 @@
+#include <asm/sockios.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -7,13 +8,15 @@
 #include <sys/stat.h>
 
 #include "sentry/fs/pipe/pipe.h"
+#include "syscalls/fs/file/async.h"
 #include "syscalls/fs/file/common.h"
 
 namespace runsc {
 namespace {
 
-constexpr int32_t kDupFdQuery = 1024 + 3;  // F_DUPFD_QUERY
-constexpr uint32_t kSettable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
+constexpr int32_t kDupFdQuery = 1024 + 3;    // F_DUPFD_QUERY
+constexpr int32_t kCreatedQuery = 1024 + 4;  // F_CREATED_QUERY
+constexpr uint32_t kSettable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 
 ErrnoOr<int64_t> DupAbove(Task& t, Ref<File> file, uint64_t min, bool cloexec) {
   uint64_t limit = t.Limit(RLIMIT_NOFILE);
@@ -22,61 +25,19 @@ ErrnoOr<int64_t> DupAbove(Task& t, Ref<File> file, uint64_t min, bool cloexec) {
   return fd.value;
 }
 
-Status SetStatusFlags(Task& t, File& file, uint32_t flags) {
+Status SetStatusFlags(Task& t, FdNum fd, File& file, uint32_t flags) {
   uint32_t changed = (file.flags() ^ flags) & kSettable;
   if ((changed & O_NOATIME & flags) != 0) {
     Attr attr = TRY(file.inode().GetAttr());
     if (attr.uid != t.creds().fsuid && !t.creds().HasCap(CAP_FOWNER)) return Errno::kPerm;
   }
-  if ((changed & O_ASYNC & flags) != 0) (void)t.Unimplemented("fcntl O_ASYNC", Errno::kInval);
+  Inode& inode = file.inode();
+  if ((flags & O_DIRECT) != 0 && inode.type() != S_IFIFO && !inode.TakesDirectIo()) {
+    return Errno::kInval;
+  }
+  if (((file.flags() ^ flags) & O_ASYNC) != 0) TRY(SetAsync(t, fd, file, (flags & O_ASYNC) != 0));
   file.SetFlags(kSettable, flags);
   return Ok();
-}
-
-// struct f_owner_ex; its type is any number that the guest likes, which libc's enum cannot hold.
-struct OwnerEx {
-  int32_t type;
-  int32_t pid;
-};
-
-Status SetOwner(File& file, int type, int32_t pid) {
-  File::AsyncOwner o = file.async_owner();
-  o.type = type;
-  o.pid = pid;
-  file.SetAsyncOwner(o);
-  return Ok();
-}
-
-ErrnoOr<int64_t> OwnerCommand(Task& t, File& file, int32_t command, uint64_t arg) {
-  File::AsyncOwner o = file.async_owner();
-  switch (command) {
-    case F_SETOWN: {
-      int32_t who = static_cast<int32_t>(arg);
-      if (who == INT32_MIN) return Errno::kInval;
-      TRY(SetOwner(file, who < 0 ? F_OWNER_PGRP : F_OWNER_PID, who < 0 ? -who : who));
-      return 0;
-    }
-    case F_GETOWN:
-      return o.type == F_OWNER_PGRP ? -o.pid : o.pid;
-    case F_SETOWN_EX: {
-      OwnerEx ex = TRY(t.mem().Get<OwnerEx>(UserAddr(arg)));
-      if (ex.type < F_OWNER_TID || ex.type > F_OWNER_PGRP) return Errno::kInval;
-      TRY(SetOwner(file, ex.type, ex.pid));
-      return 0;
-    }
-    case F_GETOWN_EX: {
-      OwnerEx ex{o.type, o.pid};
-      TRY(t.mem().Put(UserAddr(arg), ex));
-      return 0;
-    }
-    case F_SETSIG:
-      if (static_cast<int32_t>(arg) < 0 || arg > 64) return Errno::kInval;
-      o.signal = static_cast<int32_t>(arg);
-      file.SetAsyncOwner(o);
-      return 0;
-    default:
-      return o.signal;
-  }
 }
 
 ErrnoOr<int64_t> PipeSize(Task& t, File& file, bool set, uint64_t arg) {
@@ -89,17 +50,15 @@ ErrnoOr<int64_t> PipeSize(Task& t, File& file, bool set, uint64_t arg) {
 }
 
 // Commands that need more than an O_PATH descriptor.
-ErrnoOr<int64_t> FcntlIo(Task& t, File& file, int32_t command, uint64_t arg) {
+ErrnoOr<int64_t> FcntlIo(Task& t, FdNum fd, File& file, int32_t command, uint64_t arg) {
+  if (std::optional<ErrnoOr<int64_t>> owner = OwnerCommand(t, file, command, arg)) return *owner;
   switch (command) {
     case F_SETFL:
-      TRY(SetStatusFlags(t, file, static_cast<uint32_t>(arg)));
+      TRY(SetStatusFlags(t, fd, file, static_cast<uint32_t>(arg)));
       return 0;
     case F_GETLK: case F_SETLK: case F_SETLKW:
     case F_OFD_GETLK: case F_OFD_SETLK: case F_OFD_SETLKW:
       return RecordLock(t, file, command, UserAddr(arg));
-    case F_SETOWN: case F_GETOWN: case F_SETOWN_EX: case F_GETOWN_EX: case F_SETSIG:
-    case F_GETSIG:
-      return OwnerCommand(t, file, command, arg);
     case F_SETPIPE_SZ: case F_GETPIPE_SZ:
       return PipeSize(t, file, command == F_SETPIPE_SZ, arg);
     case F_ADD_SEALS:
@@ -169,7 +128,11 @@ ErrnoOr<int64_t> IoctlCall(Task& t, FdNum fd, uint32_t command, uint64_t arg) {
     case FIONBIO:
       return SetFlagFromInt(t, *file, O_NONBLOCK, arg);
     case FIOASYNC:
-      return SetFlagFromInt(t, *file, O_ASYNC, arg);
+      TRY(SetAsyncFromInt(t, fd, *file, UserAddr(arg)));
+      return 0;
+    case FIOSETOWN: case SIOCSPGRP: case FIOGETOWN: case SIOCGPGRP:
+      if (file->inode().type() != S_IFSOCK) break;
+      return SocketOwnerIoctl(t, *file, command, UserAddr(arg));
     case FIGETBSZ: {
       Attr attr = TRY(file->inode().GetAttr());
       if (!S_ISREG(attr.mode) && !S_ISDIR(attr.mode)) break;
