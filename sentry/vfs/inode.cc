@@ -156,6 +156,7 @@ Filesystem::Filesystem(const char* type, uint32_t flags)
 
 void Filesystem::DropMount() {
   if (mounts_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  inotify::Unmounted(*this);
   DentryCache::Purge(this);
   OnLastUnmount();
 }

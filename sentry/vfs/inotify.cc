@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "platform/base/strings.h"
 #include "sentry/vfs/anon.h"
@@ -58,6 +59,17 @@ Ref<Inotify> OwnerOf(const InotifyWatch& w) {
   return w.owner->TryIncRef() ? Ref<Inotify>::Adopt(w.owner) : Ref<Inotify>();
 }
 
+// All instances, for what concerns more than one inode.
+struct Instances {
+  Mutex<LockRank::kInotify> mu;
+  std::set<Inotify*> all ABSL_GUARDED_BY(mu);
+};
+
+Instances& TheInstances() {
+  static auto* const instances = new Instances;
+  return *instances;
+}
+
 }  // namespace
 
 void InodeWatches::Notify(uint32_t event, uint32_t cookie, std::string_view name, bool unlinked) {
@@ -101,7 +113,11 @@ void InodeWatches::Removed() {
 }
 
 Inotify::Inotify(Path path, uint32_t flags, Ref<const Credentials> creds)
-    : File(std::move(path), flags, std::move(creds)) {}
+    : File(std::move(path), flags, std::move(creds)) {
+  Instances& instances = TheInstances();
+  MutexLock l(instances.mu);
+  instances.all.insert(this);
+}
 
 ErrnoOr<Ref<Inotify>> Inotify::New(uint32_t flags, Ref<const Credentials> creds) {
   if (!Take(creds->euid, &Usage::instances, kMaxInstances)) return Errno::kMfile;
@@ -109,6 +125,11 @@ ErrnoOr<Ref<Inotify>> Inotify::New(uint32_t flags, Ref<const Credentials> creds)
 }
 
 Inotify::~Inotify() {
+  {
+    Instances& instances = TheInstances();
+    MutexLock l(instances.mu);
+    instances.all.erase(this);
+  }
   std::map<int32_t, Ref<InotifyWatch>> watches;
   {
     MutexLock l(mu_);
@@ -173,6 +194,23 @@ void Inotify::Forget(int32_t wd) {
   inotify::g_watch_count.fetch_sub(1);
   Put(creds().euid, &Usage::watches, 1);
   Queue({wd, IN_IGNORED, 0, ""});
+}
+
+void Inotify::ForgetFilesystem(const Filesystem& fs) {
+  std::vector<Ref<InotifyWatch>> ending;
+  {
+    MutexLock l(mu_);
+    for (const auto& [wd, watch] : watches_) {
+      if (&watch->inode->fs() == &fs) ending.push_back(watch);
+    }
+  }
+  for (const Ref<InotifyWatch>& watch : ending) {
+    InodeWatches& on = *watch->inode->watches();
+    MutexLock l(on.mu_);
+    if (std::erase(on.watches_, watch) == 0) continue;
+    Queue({watch->wd, IN_UNMOUNT | (watch->inode->IsDir() ? uint32_t{IN_ISDIR} : 0), 0, ""});
+    Forget(watch->wd);
+  }
 }
 
 void Inotify::Queue(Event e) {
@@ -278,6 +316,19 @@ void SelfEvent(Inode& inode, uint32_t event) {
 void InodeRemoved(Inode& inode) {
   InodeWatches* w = inode.watches();
   if (w != nullptr) w->Removed();
+}
+
+void Unmounted(const Filesystem& fs) {
+  if (!Active()) return;
+  std::vector<Ref<Inotify>> instances;
+  {
+    Instances& registered = TheInstances();
+    MutexLock l(registered.mu);
+    for (Inotify* i : registered.all) {
+      if (i->TryIncRef()) instances.push_back(Ref<Inotify>::Adopt(i));
+    }
+  }
+  for (const Ref<Inotify>& i : instances) i->ForgetFilesystem(fs);
 }
 
 }  // namespace inotify

@@ -17,6 +17,10 @@ namespace runsc {
 
 class Inotify;
 
+namespace inotify {
+void Unmounted(const Filesystem& fs);
+}
+
 // One watch of one instance on one inode.
 class InotifyWatch : public RefCounted {
  public:
@@ -67,6 +71,7 @@ class Inotify : public File {
 
  private:
   friend class InodeWatches;
+  friend void inotify::Unmounted(const Filesystem& fs);
   struct Event {
     int32_t wd;
     uint32_t mask;
@@ -79,6 +84,8 @@ class Inotify : public File {
   void Queue(Event e);
   // Forgets a watch and says IN_IGNORED.
   void Forget(int32_t wd);
+  // Its watches on `fs` end with IN_UNMOUNT.
+  void ForgetFilesystem(const Filesystem& fs);
 
   Mutex<LockRank::kInotify> mu_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mu_);
@@ -101,6 +108,8 @@ void SelfEvent(Inode& inode, uint32_t event);
 uint32_t NextCookie();
 // The last name of `inode` went away.
 void InodeRemoved(Inode& inode);
+// The last mount of `fs` is gone.
+void Unmounted(const Filesystem& fs);
 
 }  // namespace inotify
 }  // namespace runsc

@@ -174,6 +174,11 @@ struct Watch {
   int Add(const std::string& path, uint32_t mask) {
     return inotify_add_watch(fd.get(), path.c_str(), mask);
   }
+  // Waits for an event, up to a second.
+  void Await() {
+    pollfd p = {fd.get(), POLLIN, 0};
+    poll(&p, 1, 1000);
+  }
   // "mask name" of each event, masks in hexadecimal, joined by commas.
   std::string Take() {
     alignas(8) char buffer[8192];
@@ -318,6 +323,46 @@ TEST(InotifyDetailTest, UnmountIsReported) {
     w.Add(dir / "f", IN_ALL_EVENTS);
     CHECK_OR_DIE(umount(dir.path().c_str()) == 0);
     CHECK_OR_DIE(w.Take() == "2000,8000");
+    return 0;
+  });
+}
+
+// With MNT_DETACH the file system lives until its last user goes.
+TEST(InotifyDetailTest, DetachedFileSystemEndsWithItsLastUser) {
+  EXPECT_CHILD_OK([] {
+    TempDir dir;
+    CHECK_OR_DIE(unshare(CLONE_NEWNS) == 0);
+    CHECK_OR_DIE(mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) == 0);
+    CHECK_OR_DIE(mount("t", dir.path().c_str(), "tmpfs", 0, nullptr) == 0);
+    mkdir((dir / "d").c_str(), 0700);
+    PutFile(dir / "f", "");
+    Watch w;
+    w.Add(dir / "d", IN_CREATE);
+    int user = open((dir / "f").c_str(), O_RDONLY);
+    CHECK_OR_DIE(umount2(dir.path().c_str(), MNT_DETACH) == 0);
+    CHECK_OR_DIE(w.Take() == "");
+    close(user);
+    w.Await();
+    CHECK_OR_DIE(w.Take() == "40002000,8000");
+    return 0;
+  });
+}
+
+// Another mount of the same file system keeps it, and its watches.
+TEST(InotifyDetailTest, OneOfTwoMountsGoesQuietly) {
+  EXPECT_CHILD_OK([] {
+    TempDir dir, other;
+    CHECK_OR_DIE(unshare(CLONE_NEWNS) == 0);
+    CHECK_OR_DIE(mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) == 0);
+    CHECK_OR_DIE(mount("t", dir.path().c_str(), "tmpfs", 0, nullptr) == 0);
+    CHECK_OR_DIE(mount(dir.path().c_str(), other.path().c_str(), "", MS_BIND, nullptr) == 0);
+    Watch w;
+    w.Add(dir.path(), IN_CREATE);
+    CHECK_OR_DIE(umount(dir.path().c_str()) == 0);
+    PutFile(other / "f", "");
+    CHECK_OR_DIE(w.Take() == "100 f");
+    CHECK_OR_DIE(umount(other.path().c_str()) == 0);
+    CHECK_OR_DIE(w.Take() == "40002000,8000");
     return 0;
   });
 }
