@@ -84,6 +84,12 @@ std::unique_ptr<Kernel> Kernel::Create(const KernelOptions& options) {
   return std::unique_ptr<Kernel>(new Kernel(options));
 }
 
+Tid Kernel::PidAsSeen(const PidNamespace& ns, Tid pid) {
+  if (&ns == tree_->root_pid.get()) return pid;
+  Ref<ThreadGroup> process = FindProcess(*tree_->root_pid, pid);
+  return process ? process->PidIn(ns) : 0;
+}
+
 ErrnoOr<Ref<ThreadGroup>> Kernel::CreateProcess(ProcessArgs args) {
   Ref<FsContext> fs = args.fs;
   LoadRequest request{.op = OpContext{*args.creds, nullptr},

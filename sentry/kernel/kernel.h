@@ -85,6 +85,9 @@ class Kernel {
   Ref<Task> FindTask(const PidNamespace& ns, Tid tid);
   Ref<ThreadGroup> FindProcess(const PidNamespace& ns, Tid pid);
   Ref<ProcessGroup> FindProcessGroup(const PidNamespace& ns, Tid pgid);
+  // A process's pid in the root namespace as `ns` sees it: also of one that ended since, unless `ns`
+  // is another than the root's; 0 if it cannot be seen.
+  Tid PidAsSeen(const PidNamespace& ns, Tid pid);
   // All processes visible in `ns`, in pid order.
   std::vector<Ref<ThreadGroup>> Processes(const PidNamespace& ns);
   // Tasks alive.

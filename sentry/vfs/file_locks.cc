@@ -45,6 +45,11 @@ Status LockWait::Set(const LockOwner& waiter, const LockOwner& holder) {
   return Ok();
 }
 
+LockWait::~LockWait() {
+  Clear();
+  if (at_ != nullptr) at_->EndWait(*this);
+}
+
 void LockWait::Clear() {
   if (!set_) return;
   set_ = false;
@@ -116,9 +121,12 @@ Status FileLocks::Lock(const ByteRangeLock& want, LockWait* wait) {
     MutexLock l(mu_);
     const ByteRangeLock* conflict = ConflictLocked(want);
     if (conflict != nullptr) {
-      if (wait != nullptr) TRY(wait->Set(want.owner, conflict->owner));
+      if (wait == nullptr) return Errno::kWouldBlock;
+      TRY(wait->Set(want.owner, conflict->owner));
+      StartWaitLocked(*wait, RowOf(want));
       return Errno::kWouldBlock;
     }
+    if (wait != nullptr) EndWaitLocked(*wait);
     if (ranges_.size() >= kMaxRanges) return Errno::kNolck;
     changed = CarveLocked(want.owner, want.start, want.end);  // a downgrade may wake others
     AddLocked(want);
@@ -145,7 +153,7 @@ std::optional<ByteRangeLock> FileLocks::Conflict(const ByteRangeLock& want) {
   return *c;
 }
 
-Status FileLocks::Flock(uint64_t file_id, bool exclusive) {
+Status FileLocks::Flock(uint64_t file_id, int32_t pid, bool exclusive, LockWait* wait) {
   bool gave_up = false, conflict = false;
   {
     MutexLock l(mu_);
@@ -157,7 +165,9 @@ Status FileLocks::Flock(uint64_t file_id, bool exclusive) {
       break;
     }
     for (const FlockEntry& e : flocks_) conflict |= e.exclusive || exclusive;
-    if (!conflict) flocks_.push_back({file_id, exclusive});
+    if (!conflict) flocks_.push_back({file_id, pid, exclusive});
+    if (wait != nullptr && conflict) StartWaitLocked(*wait, RowOf(FlockEntry{file_id, pid, exclusive}));
+    if (wait != nullptr && !conflict) EndWaitLocked(*wait);
   }
   if (gave_up) released_.Notify(EPOLLOUT);
   return conflict ? Status(Errno::kWouldBlock) : Ok();
@@ -170,16 +180,6 @@ void FileLocks::Funlock(uint64_t file_id) {
     gone = std::erase_if(flocks_, [&](const FlockEntry& e) { return e.file_id == file_id; });
   }
   if (gone != 0) released_.Notify(EPOLLOUT);
-}
-
-bool FileLocks::Empty() {
-  MutexLock l(mu_);
-  return ranges_.empty() && flocks_.empty();
-}
-
-std::vector<ByteRangeLock> FileLocks::List() {
-  MutexLock l(mu_);
-  return ranges_;
 }
 
 void Inode::ReleaseFileLocks(uint64_t file_id) {

@@ -117,7 +117,7 @@ Status Inode::DenyWriteAccess() {
 FileLocks& Inode::locks() {
   FileLocks* l = locks_.load(std::memory_order_acquire);
   if (l != nullptr) return *l;
-  FileLocks* fresh = new FileLocks;
+  FileLocks* fresh = new FileLocks(*this);
   if (locks_.compare_exchange_strong(l, fresh, std::memory_order_acq_rel)) return *fresh;
   delete fresh;
   return *l;

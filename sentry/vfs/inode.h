@@ -106,6 +106,8 @@ class Inode : public RefCounted {
   FileLocks& locks();
   // Drops flock and OFD locks of the open file description `file_id`.
   void ReleaseFileLocks(uint64_t file_id);
+  // Null if there never was one.
+  FileLocks* locks_if_any() { return locks_.load(std::memory_order_acquire); }
   // Drops POSIX locks of the descriptor table `table_id`: any close(2) of the file does.
   void ReleasePosixLocks(uint64_t table_id);
   InodeWatches* watches() const { return watches_.load(std::memory_order_acquire); }

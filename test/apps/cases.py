@@ -59,6 +59,7 @@ CORE = [
     Case("file-strings", "file -b /etc/passwd; file -b /usr/bin/perl | cut -d, -f1; readelf -h /bin/true | grep Type; strings /bin/true | wc -l"),
     Case("procps", "ps -o comm= -p $$; ps ax -o comm= | grep -qx ps && echo self; free -b | awk '/Mem/ {print ($2>0)}'; uptime >/dev/null && echo ok; "
          "pgrep -x bash >/dev/null && echo found; sleep 100 & pkill -P $$ sleep; wait; echo $?; df / >/dev/null && echo df; mount | grep -c 'on /proc type proc'"),
+    Case("lslocks", "python3 $PROGRAMS/lslocks.py"),
     Case("lsof", "exec 9>open-file; lsof -p $$ -a -d 9 -Fn | tail -1 | xargs basename; lsof -p $$ >/dev/null && echo ok"),
     Case("strace", "strace -V >/dev/null && echo present"),
     Case("mktemp-flock", "f=$(mktemp); (flock 9; echo locked) 9>$f; flock -n $f echo again; rm $f; mkfifo p; echo through > p & cat p"),

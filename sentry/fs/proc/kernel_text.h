@@ -29,6 +29,10 @@ class KernelText final : public TextInode {
   const KernelTextFunction function_;
 };
 
+// /proc/locks, and its lines for a descriptor of the table `table_id` in fdinfo (locks.cc).
+std::string LocksText(Kernel& kernel, PidNamespace& ns);
+std::string FdLocksText(Kernel& kernel, PidNamespace& ns, File& file, uint64_t table_id);
+
 }  // namespace runsc
 
 #endif  // SENTRY_FS_PROC_KERNEL_TEXT_H_

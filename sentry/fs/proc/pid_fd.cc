@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "platform/base/strings.h"
+#include "sentry/fs/proc/kernel_text.h"
 #include "sentry/fs/proc/proc_fs.h"
 #include "sentry/vfs/dentry.h"
 #include "sentry/vfs/fd_table.h"
@@ -62,8 +63,8 @@ class FdLink final : public SyntheticInode {
 
 class FdInfoFile final : public TextInode {
  public:
-  FdInfoFile(Ref<Filesystem> fs, Ref<Task> task, int32_t fd)
-      : TextInode(std::move(fs), 0400), task_(std::move(task)), fd_(fd) {}
+  FdInfoFile(Ref<ProcFs> fs, Ref<Task> task, int32_t fd)
+      : TextInode(fs, 0400), proc_(*fs), task_(std::move(task)), fd_(fd) {}
   ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
   ErrnoOr<std::string> Text(const OpContext& ctx) override {
     TRY(CheckTaskAccess(ctx, *task_));
@@ -75,10 +76,11 @@ class FdInfoFile final : public TextInode {
     return StrPrintf("pos:\t%lld\nflags:\t0%o\nmnt_id:\t%d\nino:\t%llu\n",
                      static_cast<long long>(file->offset()), flags, file->path().mount->id(),
                      static_cast<unsigned long long>(attr.ok() ? attr->ino : 0)) +
-           file->FdInfo();
+           FdLocksText(proc_.kernel(), proc_.ns(), *file, fds ? fds->id() : 0) + file->FdInfo();
   }
 
  private:
+  ProcFs& proc_;
   const Ref<Task> task_;
   const int32_t fd_;
 };
@@ -86,7 +88,10 @@ class FdInfoFile final : public TextInode {
 class FdDir final : public SyntheticDir {
  public:
   FdDir(Ref<ProcFs> fs, Ref<Task> task, bool info)
-      : SyntheticDir(fs, S_IFDIR | (info ? 0555 : 0500)), task_(std::move(task)), info_(info) {}
+      : SyntheticDir(fs, S_IFDIR | (info ? 0555 : 0500)),
+        proc_(*fs),
+        task_(std::move(task)),
+        info_(info) {}
 
   ErrnoOr<Attr> GetAttr() override {
     Attr attr = OwnedBy(*task_, TRY(SyntheticDir::GetAttr()));
@@ -103,7 +108,7 @@ class FdDir final : public SyntheticDir {
   ErrnoOr<Ref<Inode>> Lookup(std::string_view name) override {
     int32_t fd = TRY(ParseFd(name));
     Ref<File> file = TRY(FileOf(*task_, fd));
-    Ref<Filesystem> owner(&fs());
+    Ref<ProcFs> owner(&proc_);
     if (info_) return Ref<Inode>(MakeRef<FdInfoFile>(owner, task_, fd));
     uint32_t permissions = (file->readable() ? 0500 : 0) | (file->writable() ? 0300 : 0);
     return Ref<Inode>(MakeRef<FdLink>(owner, task_, fd, permissions));
@@ -120,6 +125,7 @@ class FdDir final : public SyntheticDir {
   }
 
  private:
+  ProcFs& proc_;
   const Ref<Task> task_;
   const bool info_;
 };

@@ -198,9 +198,9 @@ std::string VersionText(Kernel&, PidNamespace&) {
 constexpr KernelTextRow kRows[] = {
     {"cpuinfo", CpuinfoText},       {"filesystems", FilesystemsText},
     {"interrupts", InterruptsText}, {"loadavg", LoadavgText},
-    {"meminfo", MeminfoText},       {"stat", StatText},
-    {"uptime", UptimeText},         {"version", VersionText},
-    {"vmstat", VmstatText},
+    {"locks", LocksText},           {"meminfo", MeminfoText},
+    {"stat", StatText},             {"uptime", UptimeText},
+    {"version", VersionText},       {"vmstat", VmstatText},
 };
 
 constexpr const char kDevices[] =

@@ -427,12 +427,15 @@ TEST_F(TmpfsTest, LocksConflictSplitAndDeadlock) {
   EXPECT_EQ(locks.Lock({b, false, 50, 60}, nullptr).error(), Errno::kWouldBlock);
   locks.Unlock(a, 40, 60);
   EXPECT_TRUE(locks.Lock({b, true, 45, 55}, nullptr).ok());
-  EXPECT_EQ(locks.List().size(), 3u);
+  EXPECT_EQ(locks.Rows().size(), 3u);
   LockWait wa, wb;
   EXPECT_EQ(locks.Lock({a, true, 50, 51}, &wa).error(), Errno::kWouldBlock);
+  EXPECT_EQ(locks.Rows().size(), 4u);
   EXPECT_EQ(locks.Lock({b, true, 0, 1}, &wb).error(), Errno::kDeadlk);
+  EXPECT_EQ(locks.Rows().size(), 4u);  // who is told of a deadlock does not wait
   locks.Release(b);
   EXPECT_TRUE(locks.Lock({a, true, 50, 51}, &wa).ok());
+  EXPECT_EQ(locks.Rows().size(), 3u);
 }
 
 TEST_F(TmpfsTest, FdTableLowestFree) {

@@ -102,12 +102,7 @@ SocketCreds CredsOf(Task& t) {
   return {t.group().pid(), t.creds().euid, t.creds().egid};
 }
 
-Tid SeenPid(Task& t, Tid pid) {
-  Kernel& kernel = t.kernel();
-  if (&t.pid_ns() == kernel.root_pid_namespace().get()) return pid;
-  Ref<ThreadGroup> process = kernel.FindProcess(*kernel.root_pid_namespace(), pid);
-  return process ? process->PidIn(t.pid_ns()) : 0;
-}
+Tid SeenPid(Task& t, Tid pid) { return t.kernel().PidAsSeen(t.pid_ns(), pid); }
 
 UnixSocket::UnixSocket(const Ref<const Credentials>& creds, uint32_t flags,
                        Ref<UnixEndpoint> endpoint)

@@ -47,8 +47,7 @@ ErrnoOr<Ref<Socket>> NewUnixSocket(const Ref<const Credentials>& creds, int type
 ErrnoOr<std::pair<Ref<Socket>, Ref<Socket>>> NewUnixPair(Task& t, int type, int protocol,
                                                          uint32_t flags);
 
-// The pid of SocketCreds as `t` sees it: also of a process that ended since, unless that was in
-// another pid namespace than the root's; 0 if it cannot be seen.
+// The pid of SocketCreds as `t` sees it (Kernel::PidAsSeen).
 Tid SeenPid(Task& t, Tid pid);
 // Credentials of a task as messages carry them.
 SocketCreds CredsOf(Task& t);

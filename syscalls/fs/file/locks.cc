@@ -3,6 +3,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "sentry/kernel/kernel.h"
 #include "sentry/kernel/thread_group.h"
 #include "sentry/vfs/file_locks.h"
 #include "syscalls/dispatch/blocking.h"
@@ -66,7 +67,9 @@ Status ReportConflict(Task& t, FileLocks& locks, const ByteRangeLock& want, stru
     fl.l_whence = SEEK_SET;
     fl.l_start = static_cast<off_t>(c->start);
     fl.l_len = c->end == kLockEnd ? 0 : static_cast<off_t>(c->end - c->start);
-    fl.l_pid = c->owner.kind == LockOwner::kOfd ? -1 : c->owner.pid;
+    fl.l_pid = c->owner.kind == LockOwner::kOfd
+                     ? -1
+                     : t.kernel().PidAsSeen(t.pid_ns(), c->owner.pid);
   }
   return t.mem().Put(arg, fl);
 }
@@ -79,8 +82,8 @@ ErrnoOr<int64_t> RecordLock(Task& t, File& file, int32_t number, UserAddr arg) {
   if (command.ofd && fl.l_pid != 0) return Errno::kInval;
   ByteRangeLock want;
   want.owner = command.ofd ? LockOwner{LockOwner::kOfd, file.id(), -1}
-                           : LockOwner{LockOwner::kPosix, t.fds().id(),
-                                       t.group().PidIn(t.pid_ns())};
+                           : LockOwner{LockOwner::kPosix, t.fds().id(), t.group().pid()};
+  want.file_id = file.id();
   TRY(SetRange(file, fl, want));
   if (fl.l_type != F_RDLCK && fl.l_type != F_WRLCK && fl.l_type != F_UNLCK) return Errno::kInval;
   want.exclusive = fl.l_type == F_WRLCK;
@@ -115,7 +118,10 @@ ErrnoOr<void> Flock(Task& t, FdNum fd, uint32_t operation) {
     return Ok();
   }
   if (kind != LOCK_SH && kind != LOCK_EX) return Errno::kInval;
-  auto attempt = [&] { return locks.Flock(file->id(), kind == LOCK_EX); };
+  LockWait wait;
+  auto attempt = [&] {
+    return locks.Flock(file->id(), t.group().pid(), kind == LOCK_EX, nonblock ? nullptr : &wait);
+  };
   if (nonblock) return attempt();
   return BlockOn<QueueScope>(t, locks.released(), EPOLLOUT, Blocker::kForever, attempt);
 }
