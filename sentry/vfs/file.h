@@ -163,6 +163,7 @@ class File : public RefCounted, public Pollable {
   const bool path_only_;
   const uint64_t id_;
   bool counts_as_writer_ = false;
+  bool created_ = false;
   std::atomic<uint32_t> flags_;
   mutable Mutex<LockRank::kTask> owner_mu_;
   mutable std::vector<FileReleaseHook*> hooks_ ABSL_GUARDED_BY(owner_mu_);

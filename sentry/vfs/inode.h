@@ -88,6 +88,9 @@ class Inode : public RefCounted {
   // Regular files: the object behind mmap(2); null if it cannot be mapped (ENODEV).
   virtual Ref<Mappable> mappable() { return nullptr; }
 
+  // Whether O_DIRECT may be asked for: files of data, not those made up as they are read.
+  virtual bool TakesDirectIo() const { return IsRegular(); }
+
   // fcntl(2) F_GET_SEALS, F_ADD_SEALS: EINVAL where there are none.
   virtual ErrnoOr<uint32_t> GetSeals() { return Errno::kInval; }
   virtual Status AddSeals(uint32_t seals) { return Errno::kInval; }
@@ -137,6 +140,9 @@ class Inode : public RefCounted {
   void PutWriteAccess() { write_count_.fetch_sub(1, std::memory_order_acq_rel); }
   Status DenyWriteAccess();
   void AllowWriteAccess() { write_count_.fetch_add(1, std::memory_order_acq_rel); }
+
+  // F_SET_RW_HINT: kept for F_GET_RW_HINT. RWH_*.
+  std::atomic<uint8_t> write_hint{0};
 
   RwMutex<LockRank::kInodeDir> dir_mutex;
 

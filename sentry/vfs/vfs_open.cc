@@ -61,6 +61,7 @@ ErrnoOr<Ref<File>> OpenInode(const OpContext& ctx, const Path& path, uint32_t fl
                              bool created) {
   Inode& inode = *path.dentry->get_inode();
   bool regular = inode.IsRegular();
+  if ((flags & O_DIRECT) != 0 && !inode.TakesDirectIo()) return Errno::kInval;
   bool truncate = regular && !created && (flags & O_TRUNC) != 0;
   bool writer = regular && ((flags & O_ACCMODE) != O_RDONLY || truncate);
   if (writer) TRY(inode.GetWriteAccess());
@@ -114,7 +115,10 @@ class Creator {
         if (child->IsNegative()) continue;
       }
       if (created) {
-        return OpenInode(ctx_.op, Path(r_.dir().mount, std::move(child)), flags_, true);
+        Path place(r_.dir().mount, std::move(child));
+        Ref<File> file = TRY(OpenInode(ctx_.op, place, flags_, true));
+        file->SetCreated();
+        return file;
       }
       if ((flags_ & O_EXCL) != 0) return Errno::kExist;
       if (child->get_inode()->IsSymlink()) {

@@ -218,10 +218,11 @@ size_t Pipe::capacity() {
 
 ErrnoOr<size_t> Pipe::SetCapacity(uint64_t bytes, bool privileged) {
   if (bytes > (uint64_t{1} << 31)) return Errno::kInval;
-  if (bytes > kMaxCapacity && !privileged) return Errno::kPerm;
   size_t size = std::bit_ceil(std::max<size_t>(bytes, kPageSize));
   {
     MutexLock l(mu_);
+    if (size > capacity_ && size > kMaxCapacity && !privileged) return Errno::kPerm;
+    if (size > kLargest) return Errno::kNomem;
     if (size < used_) return Errno::kBusy;
     capacity_ = size;
   }

@@ -21,6 +21,7 @@ class Pipe : public RefCounted {
   static constexpr size_t kDefaultCapacity = 65536;
   static constexpr size_t kMaxCapacity = 1 << 20;  // /proc/sys/fs/pipe-max-size
   static constexpr size_t kAtomic = 4096;          // PIPE_BUF
+  static constexpr size_t kLargest = 256 << 20;    // kmalloc's 4 MiB of Linux's 40-byte slots
 
   // 0 at end of file (no writers); kWouldBlock if empty. Packets (O_DIRECT) are read one at a
   // time; what does not fit of one is dropped.
@@ -47,8 +48,9 @@ class Pipe : public RefCounted {
 
   size_t Available();
   size_t capacity();
-  // fcntl(F_SETPIPE_SZ): rounds up to a power of two pages; EBUSY if more is buffered, EPERM above
-  // kMaxCapacity unless `privileged`. Answers the new capacity.
+  // fcntl(F_SETPIPE_SZ): rounds up to a power of two pages; EBUSY if more is buffered, EPERM to grow
+  // above kMaxCapacity unless `privileged`, ENOMEM above what Linux can allocate. Answers the new
+  // capacity.
   ErrnoOr<size_t> SetCapacity(uint64_t bytes, bool privileged);
 
  private:

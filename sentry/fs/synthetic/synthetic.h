@@ -26,6 +26,7 @@ class SyntheticInode : public Inode {
   uint32_t type() const override { return mode_ & 0170000; }
   ErrnoOr<Attr> GetAttr() override;
   Status SetAttr(const OpContext& ctx, const AttrChange& change) override;
+  bool TakesDirectIo() const override { return false; }
   uint64_t ino() const { return ino_; }
 
  private:

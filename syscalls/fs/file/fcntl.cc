@@ -44,9 +44,33 @@ ErrnoOr<int64_t> PipeSize(Task& t, File& file, bool set, uint64_t arg) {
   Pipe* pipe = PipeOf(file);
   if (pipe == nullptr) return Errno::kBadf;
   if (!set) return static_cast<int64_t>(pipe->capacity());
-  if (arg > INT32_MAX) return Errno::kInval;
+  // As Linux takes it: an unsigned int.
   return static_cast<int64_t>(
-      TRY(pipe->SetCapacity(arg, t.creds().HasCap(CAP_SYS_RESOURCE))));
+      TRY(pipe->SetCapacity(static_cast<uint32_t>(arg), t.creds().HasCap(CAP_SYS_RESOURCE))));
+}
+
+// Leases are not served, so that there is none to give up.
+ErrnoOr<int64_t> SetLease(Task& t, File& file, int32_t kind) {
+  if (!file.inode().IsRegular()) return Errno::kInval;
+  if (kind == F_UNLCK) return Errno::kAgain;
+  if (kind != F_RDLCK && kind != F_WRLCK) return Errno::kInval;
+  return t.Unimplemented("fcntl F_SETLEASE", Errno::kInval);
+}
+
+ErrnoOr<int64_t> DirectoryNotify(Task& t, File& file, uint32_t events) {
+  if ((events & ~static_cast<uint32_t>(DN_MULTISHOT)) == 0) return 0;  // ends what is not there
+  if (!file.inode().IsDir()) return Errno::kNotdir;
+  return t.Unimplemented("fcntl F_NOTIFY", Errno::kInval);
+}
+
+// A hint about how long data will live, for devices that can use it: kept with the inode.
+Status SetWriteHint(Task& t, Inode& inode, UserAddr arg) {
+  Attr attr = TRY(inode.GetAttr());
+  if (attr.uid != t.creds().fsuid && !t.creds().HasCap(CAP_FOWNER)) return Errno::kPerm;
+  uint64_t hint = TRY(t.mem().Get<uint64_t>(arg));
+  if (hint > RWH_WRITE_LIFE_EXTREME) return Errno::kInval;
+  inode.write_hint.store(static_cast<uint8_t>(hint));
+  return Ok();
 }
 
 // Commands that need more than an O_PATH descriptor.
@@ -70,11 +94,15 @@ ErrnoOr<int64_t> FcntlIo(Task& t, FdNum fd, File& file, int32_t command, uint64_
     case F_GETLEASE:
       return F_UNLCK;  // nobody can hold one
     case F_SETLEASE:
-      return t.Unimplemented("fcntl F_SETLEASE", Errno::kInval);
+      return SetLease(t, file, static_cast<int32_t>(arg));
     case F_NOTIFY:
-      return t.Unimplemented("fcntl F_NOTIFY", Errno::kInval);
-    case F_GET_RW_HINT: case F_SET_RW_HINT: case F_GET_FILE_RW_HINT: case F_SET_FILE_RW_HINT:
-      return t.Unimplemented("fcntl F_*_RW_HINT", Errno::kInval);
+      return DirectoryNotify(t, file, static_cast<uint32_t>(arg));
+    case F_GET_RW_HINT:
+      TRY(t.mem().Put(UserAddr(arg), uint64_t{file.inode().write_hint.load()}));
+      return 0;
+    case F_SET_RW_HINT:
+      TRY(SetWriteHint(t, file.inode(), UserAddr(arg)));
+      return 0;
     default:
       return Errno::kInval;
   }
@@ -112,9 +140,11 @@ ErrnoOr<int64_t> Fcntl(Task& t, FdNum fd, int32_t command, uint64_t arg) {
       Ref<File> other = TRY(t.fds().Get(FdNum(static_cast<int32_t>(arg))));
       return other == file ? 1 : 0;
     }
+    case kCreatedQuery:
+      return file->created() ? 1 : 0;
     default:
       if (file->is_path_only()) return Errno::kBadf;
-      return FcntlIo(t, *file, command, arg);
+      return FcntlIo(t, fd, *file, command, arg);
   }
 }
 
