@@ -113,7 +113,9 @@ TimerSetting PosixTimer::Set(const TimerSetting& s, bool absolute) {
     last_overrun_ = 0;
     unwatched_ = {when, s.interval};
   }
-  if (notice_.kind != Notice::Kind::kNone) timer_.Set(when, s.interval);
+  if (notice_.kind == Notice::Kind::kNone) return old;
+  timer_.Set(when, s.interval);
+  timer_.ExpireIfDue();
   return old;
 }
 

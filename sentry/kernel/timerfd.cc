@@ -52,10 +52,13 @@ TimerSetting TimerFd::Set(const TimerSetting& s, bool absolute) {
   } else if (!absolute) {
     when = s.value > kNever - now ? kNever : now + s.value;
   }
-  MutexLock l(mu_);
-  ticks_ = 0;
-  absolute_ = absolute;
-  timer_.Set(when, s.interval);
+  {
+    MutexLock l(mu_);
+    ticks_ = 0;
+    absolute_ = absolute;
+    timer_.Set(when, s.interval);
+  }
+  timer_.ExpireIfDue();
   return old;
 }
 

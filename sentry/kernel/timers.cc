@@ -58,6 +58,7 @@ class ProcessTimers::Interval : public TimerListener {
     int64_t now = timer_.clock().Now();
     int64_t when = s.value == 0 ? kNever : s.value > kNever - now ? kNever : now + s.value;
     timer_.Set(when, s.interval);
+    timer_.ExpireIfDue();
   }
   void OnExpire(uint64_t, uint64_t) override { group_.SendSignal(KernelSignalInfo(signal_)); }
   void Recheck() { timer_.Recheck(); }

@@ -9,6 +9,8 @@ namespace {
 constexpr int64_t kStepCheck = 60'000'000'000;
 // Expiries of a self-repeating timer closer than this are told together.
 constexpr int64_t kMinSpacing = 100'000;
+// A shorter wait is not worth waking the timer thread for.
+constexpr int64_t kSoon = 5'000;
 
 // The queue whose timers this thread is running.
 thread_local const TimerQueue* t_queue = nullptr;
@@ -72,10 +74,12 @@ void TimerQueue::RemoveLocked(Timer& t) {
   t.queued_ = false;
 }
 
-// Called for a timer whose deadline has come, with running_ set to it, so that it stays alive.
-void TimerQueue::RunOne(Timer& t) {
+// Called for a timer whose deadline has come, with running_ or telling_ set, so that it stays alive
+// until the listener is called.
+int64_t TimerQueue::RunOne(Timer& t) {
   const int64_t now = t.clock_.Now();
   int64_t when = kNever;
+  int64_t deadline = kNever;
   uint64_t count = 0;
   uint64_t setting = 0;
   int64_t base = kNever;
@@ -91,7 +95,7 @@ void TimerQueue::RunOne(Timer& t) {
     base = count == 0 ? 0 : monotonic_.Now();
   }
   if (when != kNever) {
-    int64_t deadline = t.clock_.EarliestMonotonic(when);
+    deadline = t.clock_.EarliestMonotonic(when);
     // At least a little later than now, whatever a clock answers.
     deadline = std::max(deadline, AddTime(base, count != 0 ? kMinSpacing : 1000));
     MutexLock l(mu_);
@@ -99,6 +103,7 @@ void TimerQueue::RunOne(Timer& t) {
     if (t.setting_ == setting && !t.queued_) InsertLocked(t, deadline);
   }
   if (count != 0) t.listener_.OnExpire(count, setting);
+  return deadline;
 }
 
 bool TimerQueue::OnTimerThread() const { return t_queue == this; }
@@ -171,7 +176,31 @@ void Timer::Cancel() {
   interval_ = 0;
   ++setting_;
   queue_.RemoveLocked(*this);
-  while (queue_.running_ == this && !own) queue_.idle_.Wait(queue_.mu_);
+  while ((queue_.running_ == this || telling_ != 0) && !own) queue_.idle_.Wait(queue_.mu_);
+}
+
+bool Timer::AwaitDue() {
+  const int64_t when = Get().when;
+  if (when == kNever) return true;
+  const int64_t give_up = MonotonicNanos() + kSoon;
+  int64_t now = clock_.Now();
+  while (now < when && when - now <= kSoon && MonotonicNanos() < give_up) now = clock_.Now();
+  return now >= when;
+}
+
+void Timer::ExpireIfDue() {
+  if (!AwaitDue()) return;
+  {
+    MutexLock l(queue_.mu_);
+    // The timer thread may have been first, and is telling.
+    while (queue_.running_ == this) queue_.idle_.Wait(queue_.mu_);
+    queue_.RemoveLocked(*this);
+    ++telling_;
+  }
+  const int64_t deadline = queue_.RunOne(*this);
+  if (deadline != kNever) queue_.WakeThread(deadline);
+  MutexLock l(queue_.mu_);
+  if (--telling_ == 0) queue_.idle_.NotifyAll();
 }
 
 uint64_t Timer::CatchUp() {

@@ -34,7 +34,7 @@ class TimerListener {
   virtual ~TimerListener() = default;
   // The timer expired `count` (>= 1) times since it was last told. `setting` is what Set answered:
   // an expiry of an older setting may still arrive after a Set, and is told by it. Called on the
-  // timer thread with no lock held.
+  // timer thread, or by ExpireIfDue, with no lock held.
   virtual void OnExpire(uint64_t count, uint64_t setting) = 0;
 };
 
@@ -65,7 +65,8 @@ class TimerQueue {
   void InsertLocked(Timer& t, int64_t deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RemoveLocked(Timer& t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   int64_t RunAllDue();
-  void RunOne(Timer& t);
+  // Answers the deadline at which to come back for it.
+  int64_t RunOne(Timer& t);
   bool OnTimerThread() const;
   Status StartLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeThread(int64_t deadline);
@@ -101,6 +102,9 @@ class Timer {
   // Arms it for the time `when` of its clock and every `interval` ns after (0: once); kNever
   // disarms. Answers the number of this setting.
   uint64_t Set(int64_t when, int64_t interval);
+  // For whoever has just set it: if it is due, or so soon that waking the timer thread would take
+  // longer, tells the listener before it returns. The caller holds no lock that OnExpire takes.
+  void ExpireIfDue();
   // Disarms; after it returns the listener is not running and will not be called for earlier
   // settings. From within OnExpire it does not wait for itself. The caller holds no lock that
   // OnExpire takes.
@@ -116,6 +120,8 @@ class Timer {
  private:
   friend class TimerQueue;
 
+  // Whether there is nothing left to wait for; waits if that is about to be.
+  bool AwaitDue();
   // Expiries up to `now`, moving when_ on.
   uint64_t TakeExpiriesLocked(int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(queue_.mu_);
 
@@ -127,6 +133,7 @@ class Timer {
   int64_t interval_ ABSL_GUARDED_BY(queue_.mu_) = 0;
   uint64_t setting_ ABSL_GUARDED_BY(queue_.mu_) = 0;
   bool held_ ABSL_GUARDED_BY(queue_.mu_) = false;  // kHeld: told, waits for CatchUp
+  int telling_ ABSL_GUARDED_BY(queue_.mu_) = 0;    // threads in ExpireIfDue
   bool queued_ ABSL_GUARDED_BY(queue_.mu_) = false;
   int64_t deadline_ ABSL_GUARDED_BY(queue_.mu_) = 0;  // in the heap
 };

@@ -126,6 +126,21 @@ TEST_F(TimerTest, PastAndExtremeTimes) {
   EXPECT_EQ(t.Get().when, kNever);
 }
 
+TEST_F(TimerTest, WhatIsDueIsToldAtOnce) {
+  Timer t(queue_, clock_, recorder_);
+  t.Set(900, 200);
+  t.ExpireIfDue();
+  EXPECT_EQ(recorder_.total, 1u);
+  EXPECT_EQ(t.Get().when, 1100);
+  t.Set(1'000'000, 0);
+  t.ExpireIfDue();
+  EXPECT_EQ(recorder_.total, 1u);
+  EXPECT_EQ(At(1'000'000), kNever);
+  EXPECT_EQ(recorder_.total, 2u);
+  t.ExpireIfDue();
+  EXPECT_EQ(recorder_.total, 2u);
+}
+
 TEST_F(TimerTest, CpuClockIsAskedAgain) {
   FakeCpuClock cpu(clock_);
   Timer t(queue_, cpu, recorder_);
@@ -200,6 +215,7 @@ TEST(TimerThreadTest, NoCallAfterCancel) {
         {
           Timer t(TimerQueue::Get(), SystemTimerClock(ClockId::kMonotonic), guard);
           t.Set(MonotonicNanos() + static_cast<int64_t>(rng() % 100'000), rng() % 2 * 20'000);
+          if (rng() % 4 == 0) t.ExpireIfDue();
           if (rng() % 2 == 0) std::this_thread::sleep_for(std::chrono::microseconds(rng() % 200));
           if (rng() % 2 == 0) t.Cancel();
           if (rng() % 4 == 0) t.Set(MonotonicNanos(), 0);

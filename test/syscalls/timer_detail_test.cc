@@ -1,8 +1,10 @@
 // CPU clocks, timers across fork and exec, clocks that may not be set.
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/timex.h>
 
 #include <atomic>
@@ -178,6 +180,70 @@ TEST(TimerRulesTest, IntervalTimerErrorsAndRest) {
     CHECK_OR_DIE(Raw(SYS_setitimer, ITIMER_REAL, nullptr, &old) == 0);
     CHECK_OR_DIE(old.it_interval.tv_sec == 3 && old.it_value.tv_sec >= 49);
     CHECK_OR_DIE(getitimer(ITIMER_REAL, &old) == 0 && old.it_value.tv_sec == 0);
+    return 0;
+  });
+}
+
+// A timer that is set to a time gone by has expired when the call returns.
+TEST(DueTimerTest, PosixTimerInThePast) {
+  EXPECT_CHILD_OK([] {
+    sigset_t set, pending;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    CHECK_OR_DIE(sigprocmask(SIG_BLOCK, &set, nullptr) == 0);
+    sigevent event = {};
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGUSR1;
+    for (clockid_t clock : {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME}) {
+      timer_t timer;
+      CHECK_OR_DIE(timer_create(clock, &event, &timer) == 0);
+      for (int i = 0; i < 50; ++i) {
+        itimerspec spec = {{0, 0}, {0, 1}};
+        CHECK_OR_DIE(timer_settime(timer, TIMER_ABSTIME, &spec, nullptr) == 0);
+        CHECK_OR_DIE(sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1) == 1);
+        int signal;
+        CHECK_OR_DIE(sigwait(&set, &signal) == 0);
+        CHECK_OR_DIE(timer_gettime(timer, &spec) == 0 && spec.it_value.tv_nsec == 0);
+      }
+      CHECK_OR_DIE(timer_delete(timer) == 0);
+    }
+    return 0;
+  });
+}
+
+TEST(DueTimerTest, PeriodicTimerFromThePastGoesOn) {
+  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+  for (int i = 0; i < 50; ++i) {
+    int64_t start = NowNs(CLOCK_MONOTONIC) - 35'000'000;
+    itimerspec spec = {{0, 10'000'000}, {start / 1'000'000'000, start % 1'000'000'000}};
+    ASSERT_THAT(timerfd_settime(fd, TFD_TIMER_ABSTIME, &spec, nullptr), SyscallSucceeds());
+    pollfd p = {fd, POLLIN, 0};
+    ASSERT_EQ(poll(&p, 1, 0), 1);
+    uint64_t ticks = 0;
+    ASSERT_EQ(read(fd, &ticks, 8), 8);
+    ASSERT_GE(ticks, 4u);
+  }
+  pollfd p = {fd, POLLIN, 0};
+  EXPECT_EQ(poll(&p, 1, 5'000), 1);
+  close(fd);
+}
+
+TEST(DueTimerTest, ShortestIntervalTimer) {
+  EXPECT_CHILD_OK([] {
+    sigset_t set, pending;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    CHECK_OR_DIE(sigprocmask(SIG_BLOCK, &set, nullptr) == 0);
+    int late = 0;
+    for (int i = 0; i < 100; ++i) {
+      itimerval value = {{0, 0}, {0, 1}};
+      CHECK_OR_DIE(setitimer(ITIMER_REAL, &value, nullptr) == 0);
+      for (int j = 0; j < 3; ++j) CHECK_OR_DIE(sigpending(&pending) == 0);
+      late += sigismember(&pending, SIGALRM) == 1 ? 0 : 1;
+      int signal;
+      CHECK_OR_DIE(sigwait(&set, &signal) == 0);
+    }
+    CHECK_OR_DIE(late < 50);
     return 0;
   });
 }
