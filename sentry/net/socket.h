@@ -12,6 +12,7 @@
 #include "platform/base/errno.h"
 #include "platform/base/types.h"
 #include "sentry/auth/credentials.h"
+#include "sentry/kernel/thread_group.h"
 #include "sentry/usermem/usermem.h"
 #include "sentry/vfs/file.h"
 
@@ -25,9 +26,9 @@ inline constexpr size_t kMaxSocketAddress = 128;
 // Family of an address; 0 if it has less than two bytes.
 uint16_t AddressFamily(const SocketAddress& address);
 
-// Sender's ids in kernel terms (SCM_CREDENTIALS, SO_PEERCRED).
+// Sender's ids in kernel terms (SCM_CREDENTIALS, SCM_PIDFD).
 struct SocketCreds {
-  Tid pid = 0;  // root pid namespace
+  Ref<ThreadGroup> process;  // may have ended since
   Uid uid = kNoId;
   Gid gid = kNoId;
   bool operator==(const SocketCreds&) const = default;
@@ -39,18 +40,27 @@ struct ControlData {
   std::optional<SocketCreds> creds;    // SCM_CREDENTIALS
 };
 
+// Who made the other end of a connection (SO_PEERCRED, SO_PEERPIDFD, SO_PEERGROUPS). Null: nobody.
+struct PeerIdentity {
+  Ref<ThreadGroup> process;
+  Ref<const Credentials> creds;
+};
+
 // What recvmsg(2) brings besides the bytes.
 struct ReceivedMessage {
   size_t bytes = 0;           // copied out (or the full length with MSG_TRUNC)
   SocketAddress source;
   ControlData control;
-  uint32_t flags = 0;         // MSG_TRUNC, MSG_EOR
+  uint32_t flags = 0;  // MSG_TRUNC, MSG_EOR, MSG_OOB
+  bool ends = false;   // a stream's: one receive does not go on into what follows
 };
 
 // Options at SOL_SOCKET that any socket keeps. Durations in ns, 0 for none.
 struct SocketOptions {
   std::atomic<int> reuse_address{0}, reuse_port{0}, keep_alive{0}, broadcast{0}, oob_inline{0};
-  std::atomic<int> pass_creds{0}, priority{0}, receive_low_water{1}, timestamp{0}, mark{0};
+  std::atomic<int> pass_creds{0}, pass_pidfd{0}, pass_security{0}, priority{0}, mark{0};
+  std::atomic<int> receive_low_water{1}, timestamp{0}, dont_route{0}, drop_count{0};
+  std::atomic<int> locked_buffers{0}, error_queue_select{0};
   std::atomic<int> send_buffer{212992}, receive_buffer{212992}, error{0};
   std::atomic<int> linger_on{0}, linger_seconds{0};
   std::atomic<int64_t> send_timeout{0}, receive_timeout{0};
@@ -81,6 +91,7 @@ class Socket : public File {
   virtual Status Shutdown(int how) = 0;
   virtual ErrnoOr<SocketAddress> LocalAddress() = 0;
   virtual ErrnoOr<SocketAddress> PeerAddress() = 0;
+  virtual PeerIdentity Peer() { return {}; }
   // Family options; ENOPROTOOPT, EOPNOTSUPP. SOL_SOCKET's common ones are served above.
   virtual ErrnoOr<std::string> GetOption(Task& t, int level, int name, size_t size);
   virtual Status SetOption(Task& t, int level, int name, std::string_view value);

@@ -9,12 +9,16 @@
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespaces.h"
+#include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/thread_group.h"
 #include "sentry/net/unix/in_flight.h"
 #include "sentry/net/unix/unix_socket.h"
+#include "sentry/time/clock.h"
 
 namespace runsc {
 namespace {
+
+constexpr int SCM_PIDFD = 4;  // not in Debian 12's headers
 
 constexpr size_t kMaxControl = 20480;  // net.core.optmem_max
 constexpr size_t kMaxFiles = 253;      // SCM_MAX_FD
@@ -43,18 +47,17 @@ Status ReadCreds(Task& t, const char* data, size_t size, ControlData* out) {
   Uid uid = c.user_ns->UidToKernel(given.uid);
   Gid gid = c.user_ns->GidToKernel(given.gid);
   if (uid == kNoId || gid == kNoId) return Errno::kInval;
-  Tid pid = t.group().pid();
+  Ref<ThreadGroup> process(&t.group());
   if (given.pid != t.group().PidIn(t.pid_ns())) {
     if (!c.HasCap(CAP_SYS_ADMIN)) return Errno::kPerm;
-    Ref<ThreadGroup> other = t.kernel().FindProcess(t.pid_ns(), given.pid);
-    if (!other) return Errno::kSrch;
-    pid = other->pid();
+    process = t.kernel().FindProcess(t.pid_ns(), given.pid);
+    if (!process) return Errno::kSrch;
   }
   bool own_uid = uid == c.ruid || uid == c.euid || uid == c.suid;
   bool own_gid = gid == c.rgid || gid == c.egid || gid == c.sgid;
   if (!own_uid && !c.HasCap(CAP_SETUID)) return Errno::kPerm;
   if (!own_gid && !c.HasCap(CAP_SETGID)) return Errno::kPerm;
-  out->creds = SocketCreds{pid, uid, gid};
+  out->creds = SocketCreds{std::move(process), uid, gid};
   return Ok();
 }
 
@@ -102,12 +105,39 @@ Status WriteRights(Task& t, const std::vector<Ref<File>>& files, bool cloexec,
 
 Status WriteCreds(Task& t, const SocketCreds& creds, ControlWriter& writer, bool* truncated) {
   const UserNamespace& ns = *t.creds().user_ns;
-  ucred out{SeenPid(t, creds.pid), ns.MungedUid(creds.uid), ns.MungedGid(creds.gid)};
+  ucred out{SeenPid(t, creds.process), ns.MungedUid(creds.uid), ns.MungedGid(creds.gid)};
   if (!writer.HasRoomFor(sizeof(out))) {
     *truncated = true;
     return Ok();
   }
   return writer.Add(SCM_CREDENTIALS, &out, sizeof(out));
+}
+
+// Writes a descriptor of the sender; the error in its place if there can be none.
+Status WritePidFd(Task& t, const SocketCreds& creds, ControlWriter& writer, bool* truncated) {
+  if (!writer.HasRoomFor(sizeof(int32_t))) {
+    *truncated = true;
+    return Ok();
+  }
+  if (!creds.process) return Ok();
+  ErrnoOr<FdNum> fd =
+      t.fds().Install(NewPidFd(*creds.process, 0, t.creds_ref()), true, t.Limit(RLIMIT_NOFILE));
+  int32_t number = fd.ok() ? fd->value : -static_cast<int32_t>(fd.error());
+  Status added = writer.Add(SCM_PIDFD, &number, sizeof(number));
+  if (!added.ok() && fd.ok()) (void)t.fds().Remove(*fd);
+  return added;
+}
+
+// The time of the receive, which is when Linux stamps what has none yet.
+Status WriteTime(Task& t, int type, ControlWriter& writer, bool* truncated) {
+  int64_t now = ClockNanos(ClockId::kRealtime);
+  bool nanos = type == SO_TIMESTAMPNS_OLD || type == SO_TIMESTAMPNS_NEW;
+  int64_t time[2] = {now / 1000000000, now % 1000000000 / (nanos ? 1 : 1000)};
+  if (!writer.HasRoomFor(sizeof(time))) {
+    *truncated = true;
+    return Ok();
+  }
+  return writer.Add(type, time, sizeof(time));
 }
 
 }  // namespace
@@ -139,15 +169,16 @@ ErrnoOr<ControlData> ReadControl(Task& t, UserAddr control, uint64_t size) {
 }
 
 ErrnoOr<ControlOut> WriteControl(Task& t, const ControlData& data, UserAddr control, uint64_t size,
-                                 bool want_creds, bool cloexec) {
+                                 const ControlWants& wants) {
   ControlOut out;
   ControlWriter writer(t, control, control.IsNull() ? 0 : size);
-  if (want_creds) {
-    TRY(WriteCreds(t, data.creds.value_or(SocketCreds()), writer, &out.truncated));
-  }
+  const SocketCreds sender = data.creds.value_or(SocketCreds());
+  if (wants.timestamp != 0) TRY(WriteTime(t, wants.timestamp, writer, &out.truncated));
+  if (wants.creds) TRY(WriteCreds(t, sender, writer, &out.truncated));
   if (!data.files.empty()) {
-    TRY(WriteRights(t, data.files, cloexec, writer, &out.truncated));
+    TRY(WriteRights(t, data.files, wants.cloexec, writer, &out.truncated));
   }
+  if (wants.pidfd) TRY(WritePidFd(t, sender, writer, &out.truncated));
   out.written = writer.written();
   return out;
 }

@@ -53,21 +53,27 @@ ErrnoOr<size_t> DoSend(Task& t, Socket& socket, UserIn src, const SocketAddress&
   return sent;
 }
 
-// One receive; with MSG_WAITALL a stream fills the buffer.
+// How much a blocking receive waits for: all of the buffer with MSG_WAITALL, else SO_RCVLOWAT.
+size_t Target(Socket& socket, size_t room, uint32_t flags) {
+  if (socket.type() != SOCK_STREAM || (flags & (MSG_PEEK | MSG_OOB)) != 0) return 0;
+  if ((flags & MSG_WAITALL) != 0) return room;
+  return std::min(room, static_cast<size_t>(socket.options().receive_low_water.load()));
+}
+
+// One receive; a stream's goes on until it has its target.
 ErrnoOr<ReceivedMessage> DoReceive(Task& t, Socket& socket, UserOut dst, uint32_t flags,
                                    int64_t deadline) {
-  bool all = (flags & MSG_WAITALL) != 0 && socket.type() == SOCK_STREAM &&
-             (flags & MSG_PEEK) == 0;
+  const size_t target = Target(socket, dst.remaining(), flags);
   ReceivedMessage whole;
   auto attempt = [&]() -> ErrnoOr<size_t> {
     for (;;) {
       ReceivedMessage m = TRY(socket.Receive(t, dst, flags));
       bool first = whole.bytes == 0;
       size_t total = whole.bytes + m.bytes;
-      size_t got = m.bytes;
+      bool over = m.bytes == 0 || m.ends || total >= target;
       if (first) whole = std::move(m);
       whole.bytes = total;
-      if (!all || got == 0 || dst.remaining() == 0 || !whole.control.files.empty()) return total;
+      if (over) return total;
     }
   };
   ErrnoOr<size_t> got = DontWait(socket, flags)
@@ -105,6 +111,16 @@ ErrnoOr<size_t> SendOne(Task& t, Socket& socket, UserAddr message, uint32_t flag
   return DoSend(t, socket, UserIn(t.mem(), std::move(h.ranges)), to, control, flags);
 }
 
+ControlWants WantsOf(Socket& socket, const ReceivedMessage& m, uint32_t flags) {
+  const SocketOptions& o = socket.options();
+  ControlWants wants{.cloexec = (flags & MSG_CMSG_CLOEXEC) != 0};
+  if ((m.flags & MSG_OOB) != 0) return wants;
+  wants.creds = o.pass_creds != 0;
+  wants.pidfd = o.pass_pidfd != 0;
+  if (socket.type() != SOCK_STREAM) wants.timestamp = o.timestamp;
+  return wants;
+}
+
 // Writes name, control data and flags of a received message back into the guest's msghdr.
 Status PutHeader(Task& t, Socket& socket, UserAddr message, const Header& h,
                  const ReceivedMessage& m, uint32_t flags) {
@@ -114,9 +130,9 @@ Status PutHeader(Task& t, Socket& socket, UserAddr message, const Header& h,
     TRY(t.mem().Put(message + offsetof(msghdr, msg_namelen),
                     static_cast<uint32_t>(m.source.size())));
   }
-  ControlOut control = TRY(WriteControl(
-      t, m.control, UserAddr(reinterpret_cast<uint64_t>(h.raw.msg_control)), h.raw.msg_controllen,
-      socket.options().pass_creds != 0, (flags & MSG_CMSG_CLOEXEC) != 0));
+  ControlOut control =
+      TRY(WriteControl(t, m.control, UserAddr(reinterpret_cast<uint64_t>(h.raw.msg_control)),
+                       h.raw.msg_controllen, WantsOf(socket, m, flags)));
   uint32_t out_flags = m.flags | (control.truncated ? MSG_CTRUNC : 0) |
                        (flags & MSG_CMSG_CLOEXEC);
   TRY(t.mem().Put(message + offsetof(msghdr, msg_flags), out_flags));

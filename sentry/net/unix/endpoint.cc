@@ -34,9 +34,9 @@ Ref<UnixEndpoint> UnixEndpoint::peer() {
   return peer_;
 }
 
-SocketCreds UnixEndpoint::peer_creds() {
+PeerIdentity UnixEndpoint::peer_identity() {
   MutexLock l(mu_);
-  return peer_creds_;
+  return peer_identity_;
 }
 
 bool UnixEndpoint::listening() {
@@ -46,10 +46,10 @@ bool UnixEndpoint::listening() {
 
 size_t UnixEndpoint::unsent() {
   Ref<UnixEndpoint> to = peer();
-  return to ? to->queue_->bytes() : 0;
+  return to ? to->queue_->charged() : 0;
 }
 
-Status UnixEndpoint::Listen(int backlog, const SocketCreds& creds) {
+Status UnixEndpoint::Listen(int backlog, PeerIdentity self) {
   std::vector<Ref<WaitHub>> wake;
   {
     MutexLock l(mu_);
@@ -59,7 +59,7 @@ Status UnixEndpoint::Listen(int backlog, const SocketCreds& creds) {
     state_ = State::kListening;
     // Linux admits one more than asked for, and caps at net.core.somaxconn.
     backlog_ = static_cast<size_t>(backlog < 0 || backlog > 4096 ? 4096 : backlog) + 1;
-    listen_creds_ = creds;
+    std::swap(listener_, self);  // whoever it was before goes with no lock held
     wake.swap(waiting_);
   }
   for (const Ref<WaitHub>& hub : wake) hub->queue.Notify(EPOLLOUT);
@@ -76,7 +76,7 @@ Status UnixEndpoint::CheckConnectLocked() const {
   __builtin_unreachable();
 }
 
-Status UnixEndpoint::ConnectTo(UnixEndpoint& listener, const SocketCreds& creds) {
+Status UnixEndpoint::ConnectTo(UnixEndpoint& listener, const PeerIdentity& self) {
   if (listener.type_ != type_) return Errno::kPrototype;
   if (&listener == this) return Errno::kInval;
   Ref<UnixEndpoint> server = MakeRef<UnixEndpoint>(type_);
@@ -85,7 +85,7 @@ Status UnixEndpoint::ConnectTo(UnixEndpoint& listener, const SocketCreds& creds)
     bool first = std::less<>()(this, &listener);
     MutexLock l1(first ? mu_ : listener.mu_);
     NestedMutexLock l2(first ? listener.mu_ : mu_);
-    TRY(ConnectLocked(listener, server, creds));
+    TRY(ConnectLocked(listener, server, self));
   }
   listener.hub_->queue.Notify(EPOLLIN | EPOLLRDNORM);
   listener.hub_->async.Notify(IoEvent::kIn);
@@ -94,7 +94,7 @@ Status UnixEndpoint::ConnectTo(UnixEndpoint& listener, const SocketCreds& creds)
 }
 
 Status UnixEndpoint::ConnectLocked(UnixEndpoint& listener, const Ref<UnixEndpoint>& server,
-                                   const SocketCreds& creds) {
+                                   const PeerIdentity& self) {
   TRY(CheckConnectLocked());
   if (listener.state_ != State::kListening) return Errno::kConnrefused;
   if (listener.pending_.size() >= listener.backlog_) {
@@ -108,12 +108,12 @@ Status UnixEndpoint::ConnectLocked(UnixEndpoint& listener, const Ref<UnixEndpoin
   server->state_ = State::kConnected;
   server->local_ = listener.local_;
   server->peer_ = Ref<UnixEndpoint>(this);
-  server->peer_creds_ = creds;
+  server->peer_identity_ = self;
   queue_->SetWriter(server->hub_);
   server->queue_->SetWriter(hub_);
   state_ = State::kConnected;
   peer_ = server;
-  peer_creds_ = listener.listen_creds_;
+  peer_identity_ = listener.listener_;
   listener.pending_.push_back(server);
   return Ok();
 }
@@ -132,13 +132,13 @@ Status UnixEndpoint::SetPeer(Ref<UnixEndpoint> peer) {
   return Ok();
 }
 
-void UnixEndpoint::Pair(UnixEndpoint& a, UnixEndpoint& b, const SocketCreds& creds) {
+void UnixEndpoint::Pair(UnixEndpoint& a, UnixEndpoint& b, const PeerIdentity& self) {
   MutexLock l(a.mu_);
   NestedMutexLock l2(b.mu_);
   a.state_ = b.state_ = State::kConnected;
   a.peer_ = Ref<UnixEndpoint>(&b);
   b.peer_ = Ref<UnixEndpoint>(&a);
-  a.peer_creds_ = b.peer_creds_ = creds;
+  a.peer_identity_ = b.peer_identity_ = self;
   a.queue_->SetWriter(b.hub_);
   b.queue_->SetWriter(a.hub_);
 }
@@ -158,9 +158,8 @@ ErrnoOr<Ref<UnixEndpoint>> UnixEndpoint::TakePending() {
   return next;
 }
 
-ErrnoOr<size_t> UnixEndpoint::Send(UserIn& src, UnixEndpoint* destination,
-                                   const SocketCreds& creds, const ControlData& control,
-                                   size_t limit) {
+ErrnoOr<size_t> UnixEndpoint::Send(UserIn& src, UnixEndpoint* destination, const SocketCreds& creds,
+                                   const ControlData& control, size_t limit, bool urgent) {
   Ref<UnixEndpoint> to(destination);
   SocketAddress source;
   {
@@ -178,11 +177,14 @@ ErrnoOr<size_t> UnixEndpoint::Send(UserIn& src, UnixEndpoint* destination,
   }
   if (!to) return Errno::kNotconn;
   if (to->type_ != type_) return Errno::kPrototype;
-  if (destination != nullptr) {
+  bool mutual = is_connected_type() || to == this;
+  if (!mutual) {
     Ref<UnixEndpoint> theirs = to->peer();
-    if (theirs && theirs != this) return Errno::kPerm;
+    if (destination != nullptr && theirs && theirs != this) return Errno::kPerm;
+    mutual = theirs == this;
   }
-  UnixQueue::Sender sender{std::move(source), control.creds.value_or(creds), control, limit};
+  UnixQueue::Sender sender{
+      std::move(source), control.creds.value_or(creds), control, limit, urgent, mutual};
   ErrnoOr<size_t> sent = to->queue_->Send(src, sender, hub_);
   if (!sent.ok() && sent.error() == Errno::kPipe && !is_connected_type()) {
     return Errno::kConnrefused;
@@ -190,19 +192,21 @@ ErrnoOr<size_t> UnixEndpoint::Send(UserIn& src, UnixEndpoint* destination,
   return sent;
 }
 
-ErrnoOr<ReceivedMessage> UnixEndpoint::Receive(UserOut& dst, uint32_t flags,
-                                               bool one_sender) {
+ErrnoOr<ReceivedMessage> UnixEndpoint::Receive(UserOut& dst, const UnixQueue::Reader& how) {
   {
     MutexLock l(mu_);
     if (is_connected_type() && state_ != State::kConnected) {
       return state_ == State::kListening || is_stream() ? Errno::kInval : Errno::kNotconn;
+    }
+    if ((how.flags & MSG_OOB) != 0) {
+      return is_stream() ? queue_->ReceiveUrgent(dst, how) : Errno::kOpnotsupp;
     }
     if (!queue_->has_data()) {
       if (int e = error_.exchange(0); e != 0) return static_cast<Errno>(e);
       if (read_shut_) return ReceivedMessage();
     }
   }
-  return queue_->Receive(dst, flags, one_sender);
+  return queue_->Receive(dst, how);
 }
 
 std::vector<Ref<UnixEndpoint>> UnixEndpoint::Pending() {
@@ -245,7 +249,8 @@ EventMask UnixEndpoint::PollConnected(UnixEndpoint* peer, size_t send_limit) {
   if (queue_->has_data() || in_closed) ready |= EPOLLIN | EPOLLRDNORM;
   if (in_closed) ready |= EPOLLRDHUP;
   if (in_closed && out_closed) ready |= EPOLLHUP;
-  if (out_closed || peer->queue_->HasRoom(send_limit)) ready |= EPOLLOUT | EPOLLWRNORM;
+  if (out_closed || peer->queue_->HasRoom(send_limit, true)) ready |= EPOLLOUT | EPOLLWRNORM;
+  if (queue_->has_urgent()) ready |= EPOLLPRI;
   return ready;
 }
 
@@ -268,7 +273,8 @@ EventMask UnixEndpoint::Poll(size_t send_limit) {
   }
   if (is_connected_type()) return ready | PollConnected(peer.get(), send_limit);
   if (queue_->has_data()) ready |= EPOLLIN | EPOLLRDNORM;
-  if (!peer || peer->queue_->reader_closed() || peer->queue_->HasRoom(send_limit)) {
+  bool mutual = peer && (peer == this || peer->peer() == this);
+  if (!peer || peer->queue_->reader_closed() || peer->queue_->HasRoom(send_limit, mutual)) {
     ready |= EPOLLOUT | EPOLLWRNORM;
   }
   return ready;
@@ -290,7 +296,7 @@ void UnixEndpoint::Close() {
     if (abstract_) name = local_;
   }
   if (!name.empty()) UnbindAbstract(name.substr(3), this);
-  bool unread = queue_->has_data();
+  bool unread = queue_->has_unread();
   queue_->CloseReader(true);
   if (other && is_connected_type()) {
     if (unread) other->error_ = static_cast<int>(Errno::kConnreset);

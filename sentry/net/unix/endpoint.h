@@ -30,22 +30,24 @@ class UnixEndpoint : public RefCounted {
   // Names it. EINVAL if it has a name.
   Status SetLocal(SocketAddress address, bool abstract);
   SocketAddress local();
-  Status Listen(int backlog, const SocketCreds& creds);
+  Status Listen(int backlog, PeerIdentity self);
   // Connects to a listener (stream, seqpacket). ECONNREFUSED, EISCONN, EINVAL, EPROTOTYPE;
   // kWouldBlock if the backlog is full.
-  Status ConnectTo(UnixEndpoint& listener, const SocketCreds& creds)
+  Status ConnectTo(UnixEndpoint& listener, const PeerIdentity& self)
       ABSL_NO_THREAD_SAFETY_ANALYSIS;  // which lock comes first is decided at run time
   // Datagram: sets the default destination (null: dissolves). EPERM if it talks to another only.
   Status SetPeer(Ref<UnixEndpoint> peer);
   // socketpair(2).
-  static void Pair(UnixEndpoint& a, UnixEndpoint& b, const SocketCreds& creds);
+  static void Pair(UnixEndpoint& a, UnixEndpoint& b, const PeerIdentity& self);
   // Next pending connection; kWouldBlock if none, EINVAL if not listening.
   ErrnoOr<Ref<UnixEndpoint>> TakePending();
 
-  // To the peer, or to `destination` (datagrams). `limit` is the sender's buffer size.
+  // To the peer, or to `destination` (datagrams). `limit` is the sender's buffer size; `urgent`:
+  // MSG_OOB.
   ErrnoOr<size_t> Send(UserIn& src, UnixEndpoint* destination, const SocketCreds& creds,
-                       const ControlData& control, size_t limit);
-  ErrnoOr<ReceivedMessage> Receive(UserOut& dst, uint32_t flags, bool one_sender);
+                       const ControlData& control, size_t limit, bool urgent);
+  // With MSG_OOB: the urgent byte.
+  ErrnoOr<ReceivedMessage> Receive(UserOut& dst, const UnixQueue::Reader& how);
   // UnixQueue's, of this endpoint and of the connections that wait to be accepted.
   void ForEachQueued(const std::function<void(const Ref<File>&)>& visit);
   void TakeQueued(std::vector<InFlightFiles>* out);
@@ -54,10 +56,11 @@ class UnixEndpoint : public RefCounted {
   void Close();
 
   Ref<UnixEndpoint> peer();
-  SocketCreds peer_creds();
+  PeerIdentity peer_identity();
   bool listening();
   // SO_ERROR: takes the pending error, 0 if none.
   int TakeError() { return error_.exchange(0); }
+  UnixQueue& queue() { return *queue_; }
   size_t unread() { return queue_->NextSize(); }
   size_t unsent();
 
@@ -66,7 +69,7 @@ class UnixEndpoint : public RefCounted {
 
   Status CheckConnectLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   Status ConnectLocked(UnixEndpoint& listener, const Ref<UnixEndpoint>& server,
-                       const SocketCreds& creds) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_, listener.mu_);
+                       const PeerIdentity& self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_, listener.mu_);
   std::vector<Ref<UnixEndpoint>> Pending();
   EventMask PollConnected(UnixEndpoint* peer, size_t send_limit);
 
@@ -80,14 +83,14 @@ class UnixEndpoint : public RefCounted {
   SocketAddress local_ ABSL_GUARDED_BY(mu_);
   bool abstract_ ABSL_GUARDED_BY(mu_) = false;
   Ref<UnixEndpoint> peer_ ABSL_GUARDED_BY(mu_);
-  SocketCreds peer_creds_ ABSL_GUARDED_BY(mu_);
+  PeerIdentity peer_identity_ ABSL_GUARDED_BY(mu_);
   bool write_shut_ ABSL_GUARDED_BY(mu_) = false;
   bool read_shut_ ABSL_GUARDED_BY(mu_) = false;
   // Listening.
   std::deque<Ref<UnixEndpoint>> pending_ ABSL_GUARDED_BY(mu_);
   std::vector<Ref<WaitHub>> waiting_ ABSL_GUARDED_BY(mu_);  // connectors, woken once
   size_t backlog_ ABSL_GUARDED_BY(mu_) = 0;
-  SocketCreds listen_creds_ ABSL_GUARDED_BY(mu_);
+  PeerIdentity listener_ ABSL_GUARDED_BY(mu_);
 };
 
 // The abstract name space (one a network namespace; there is one for now). Names include the

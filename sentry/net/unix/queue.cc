@@ -7,49 +7,58 @@
 
 namespace runsc {
 
-bool UnixQueue::FullLocked(size_t limit) const {
-  if (stream_) return bytes_ >= limit;
-  return messages_.size() > kMaxDatagrams || (bytes_ > 0 && bytes_ >= limit);
+bool UnixQueue::FullLocked(size_t limit, bool mutual) const {
+  if (!stream_ && !mutual && messages_.size() > kMaxDatagrams) return true;
+  return ChargedLocked() >= limit;
+}
+
+void UnixQueue::PushLocked(Message m, const Sender& sender, InFlightFiles& carried) {
+  m.creds = sender.creds;
+  m.source = sender.source;
+  m.number = next_number_++;
+  std::swap(m.carried, carried);  // with the first bytes; nothing is left for the rest
+  bytes_ += m.data.size();
+  messages_.push_back(std::move(m));
+}
+
+// One message of at most `size` bytes.
+ErrnoOr<size_t> UnixQueue::SendPieceLocked(UserIn& src, size_t size, const Sender& sender,
+                                           InFlightFiles& carried) {
+  Message m;
+  m.data.resize(size);
+  size_t n = TRY(src.Read(m.data.data(), size));
+  m.data.resize(n);
+  PushLocked(std::move(m), sender, carried);
+  return n;
 }
 
 ErrnoOr<size_t> UnixQueue::SendStreamLocked(UserIn& src, const Sender& sender,
                                             InFlightFiles& carried) {
   if (src.remaining() == 0) return size_t{0};
-  size_t room = sender.limit > bytes_ ? sender.limit - bytes_ : 0;
-  if (room == 0) return Errno::kWouldBlock;
-  size_t want = std::min(room, src.remaining());
   size_t done = 0;
-  while (done < want) {
-    Message m;
-    m.data.resize(std::min(want - done, kChunk));
-    ErrnoOr<size_t> n = src.Read(m.data.data(), m.data.size());
+  while (src.remaining() > 0 && !FullLocked(sender.limit, true)) {
+    bool urgent = sender.urgent && src.remaining() == 1;
+    size_t in_band = src.remaining() - (sender.urgent && !urgent ? 1 : 0);
+    size_t want = std::min({in_band, kChunk, std::max<size_t>(sender.limit / 2, 128) - 64});
+    ErrnoOr<size_t> n = SendPieceLocked(src, want, sender, carried);
     if (!n.ok()) return done > 0 ? ErrnoOr<size_t>(done) : n;
-    bool partial = *n < m.data.size();
-    m.data.resize(*n);
-    m.creds = sender.creds;
-    m.source = sender.source;
-    std::swap(m.carried, carried);  // with the first bytes; nothing is left for the rest
+    if (urgent) urgent_ = messages_.back().number;
     done += *n;
-    bytes_ += *n;
-    messages_.push_back(std::move(m));
-    if (partial) break;
+    if (*n < want) break;
   }
-  return done;
+  return done > 0 ? ErrnoOr<size_t>(done) : Errno::kWouldBlock;
 }
 
 ErrnoOr<size_t> UnixQueue::SendMessageLocked(UserIn& src, const Sender& sender,
                                              InFlightFiles& carried) {
+  constexpr size_t kReserve = 32;
   size_t size = src.remaining();
-  if (size > sender.limit) return Errno::kMsgsize;
-  if (FullLocked(sender.limit)) return Errno::kWouldBlock;
+  if (size + kReserve > sender.limit) return Errno::kMsgsize;
+  if (FullLocked(sender.limit, sender.mutual)) return Errno::kWouldBlock;
   Message m;
   m.data.resize(size);
   if (size > 0 && TRY(src.Read(m.data.data(), size)) != size) return Errno::kFault;
-  m.creds = sender.creds;
-  m.source = sender.source;
-  std::swap(m.carried, carried);
-  bytes_ += size;
-  messages_.push_back(std::move(m));
+  PushLocked(std::move(m), sender, carried);
   return size;
 }
 
@@ -69,7 +78,7 @@ ErrnoOr<size_t> UnixQueue::SendCarrying(UserIn& src, const Sender& sender, const
     if (short_of_room) hub->full_at.store(sender.limit, std::memory_order_relaxed);
   }
   if (result.ok()) {
-    reader_->queue.Notify(EPOLLIN | EPOLLRDNORM);
+    reader_->queue.Notify(EPOLLIN | EPOLLRDNORM | (sender.urgent ? EventMask{EPOLLPRI} : 0));
     reader_->async.Notify(IoEvent::kIn);
   }
   return result;
@@ -83,37 +92,106 @@ ErrnoOr<size_t> UnixQueue::Send(UserIn& src, const Sender& sender, const Ref<Wai
   return SendCarrying(src, sender, hub, carried);
 }
 
+void UnixQueue::DropFrontLocked(Dropped& dropped) {
+  Message& m = messages_.front();
+  bytes_ -= m.left();
+  if (m.has_files()) dropped.files.push_back(std::move(m.carried));
+  dropped.processes.push_back(std::move(m.creds.process));
+  messages_.pop_front();
+}
+
+// Reads end before the urgent byte, so that whoever asks for the mark finds it. A read that begins
+// there goes over it: it was for MSG_OOB only.
+bool UnixQueue::PassUrgentLocked(const Reader& how, bool copied, size_t* index, Dropped& dropped) {
+  bool peek = (how.flags & MSG_PEEK) != 0;
+  while (*index < messages_.size()) {
+    Message& m = messages_[*index];
+    bool urgent = m.number == urgent_;
+    if (m.left() > 0 && !urgent) return true;
+    if (copied && (urgent || urgent_ == 0)) return false;
+    if (urgent && how.urgent_inline) {
+      if (!peek) urgent_ = 0;
+      return true;
+    }
+    if (peek) {
+      ++*index;
+    } else {
+      if (urgent) urgent_ = 0;
+      DropFrontLocked(dropped);
+    }
+  }
+  return true;
+}
+
+ErrnoOr<ReceivedMessage> UnixQueue::NothingLocked() const {
+  if (writer_closed_ || reader_closed_) return ReceivedMessage();
+  return Errno::kWouldBlock;
+}
+
+void UnixQueue::MovePeekLocked(bool peek, size_t bytes) {
+  if (peek_offset_ < 0) return;
+  int64_t moved = peek_offset_ + (peek ? 1 : -1) * static_cast<int64_t>(bytes);
+  peek_offset_ = static_cast<int>(std::clamp<int64_t>(moved, 0, INT32_MAX));
+}
+
+// Appends bytes of message `index` from `skip` on to what is received.
+ErrnoOr<size_t> UnixQueue::TakePieceLocked(size_t index, size_t skip, UserOut& dst, bool peek,
+                                           ReceivedMessage* out) {
+  Message& m = messages_[index];
+  size_t want = std::min(m.left() - skip, dst.remaining());
+  size_t n = TRY(dst.Write(m.data.data() + m.offset + skip, want));
+  if (out->bytes == 0) {
+    out->source = m.source;
+    out->control.creds = m.creds;
+  }
+  if (m.has_files()) {
+    out->control.files = TakeFiles(m, peek);
+    out->ends = true;
+  }
+  out->bytes += n;
+  MovePeekLocked(peek, n);
+  if (!peek) {
+    m.offset += n;
+    bytes_ -= n;
+  }
+  return n;
+}
+
 // A stream read goes over messages up to one that carries files, which come with its first bytes.
-ErrnoOr<ReceivedMessage> UnixQueue::ReceiveStreamLocked(UserOut& dst, bool peek, bool one_sender) {
+ErrnoOr<ReceivedMessage> UnixQueue::ReceiveStreamLocked(UserOut& dst, const Reader& how,
+                                                        Dropped& dropped) {
   ReceivedMessage out;
   if (dst.remaining() == 0) return out;
+  bool peek = (how.flags & MSG_PEEK) != 0;
+  size_t skip = peek ? static_cast<size_t>(std::max(peek_offset_, 0)) : 0;
   size_t index = 0;
-  while (index < messages_.size() && dst.remaining() > 0) {
+  while (dst.remaining() > 0 && !out.ends) {
+    bool copied = out.bytes > 0;
+    out.ends = !PassUrgentLocked(how, copied, &index, dropped);
+    if (out.ends || index >= messages_.size()) break;
     Message& m = messages_[index];
-    bool first = out.bytes == 0;
-    if (!first && one_sender && !(m.creds == *out.control.creds)) break;
-    size_t want = std::min(m.left(), dst.remaining());
-    ErrnoOr<size_t> n = dst.Write(m.data.data() + m.offset, want);
-    if (!n.ok()) return out.bytes > 0 ? ErrnoOr<ReceivedMessage>(std::move(out)) : n.error();
-    if (first) {
-      out.source = m.source;
-      out.control.creds = m.creds;
-    }
-    bool has_files = m.has_files();
-    if (has_files) out.control.files = TakeFiles(m, peek);
-    out.bytes += *n;
-    if (peek) {
-      if (*n < m.left()) break;
+    if (skip >= m.left()) {
+      skip -= m.left();
       ++index;
-    } else {
-      m.offset += *n;
-      bytes_ -= *n;
-      if (m.left() > 0) break;
-      messages_.pop_front();
+      continue;
     }
-    if (has_files) break;
+    out.ends = copied && how.one_sender && !(m.creds == *out.control.creds);
+    if (out.ends) break;
+    ErrnoOr<size_t> n = TakePieceLocked(index, skip, dst, peek, &out);
+    if (!n.ok()) return copied ? ErrnoOr<ReceivedMessage>(std::move(out)) : n.error();
+    if (peek ? skip + *n < m.left() : m.left() > 0) break;
+    skip = 0;
+    if (peek) {
+      ++index;
+      continue;
+    }
+    // `out` keeps the first sender, who is most often the only one.
+    if (m.creds.process != out.control.creds->process) {
+      dropped.processes.push_back(std::move(m.creds.process));
+    }
+    messages_.pop_front();
   }
-  return out;
+  return out.bytes > 0 ? ErrnoOr<ReceivedMessage>(std::move(out)) : NothingLocked();
 }
 
 std::vector<Ref<File>> UnixQueue::TakeFiles(Message& m, bool peek) {
@@ -121,56 +199,109 @@ std::vector<Ref<File>> UnixQueue::TakeFiles(Message& m, bool peek) {
   return peek ? m.carried.files() : m.carried.Take();
 }
 
+// An empty message counts as met by a peek unless it lies before the offset.
+size_t UnixQueue::FindPeekedLocked(size_t* offset) const {
+  size_t index = 0;
+  while (index < messages_.size() && *offset > 0 && *offset >= messages_[index].data.size()) {
+    *offset -= messages_[index].data.size();
+    ++index;
+  }
+  return index;
+}
+
 ErrnoOr<ReceivedMessage> UnixQueue::ReceiveMessageLocked(UserOut& dst, uint32_t flags) {
-  Message& m = messages_.front();
+  bool peek = (flags & MSG_PEEK) != 0;
+  size_t skip = peek ? static_cast<size_t>(std::max(peek_offset_, 0)) : 0;
+  size_t index = FindPeekedLocked(&skip);
+  if (index >= messages_.size()) return NothingLocked();
+  Message& m = messages_[index];
   ReceivedMessage out;
-  size_t want = std::min(m.data.size(), dst.remaining());
-  if (want > 0) out.bytes = TRY(dst.Write(m.data.data(), want));
-  if (want < m.data.size()) out.flags |= MSG_TRUNC;
-  if ((flags & MSG_TRUNC) != 0) out.bytes = m.data.size();
+  size_t size = m.data.size() - skip;
+  size_t want = std::min(size, dst.remaining());
+  if (want > 0) out.bytes = TRY(dst.Write(m.data.data() + skip, want));
+  MovePeekLocked(peek, peek ? out.bytes : size);
+  if (want < size) out.flags |= MSG_TRUNC;
+  if ((flags & MSG_TRUNC) != 0) out.bytes = size;
   out.source = m.source;
   out.control.creds = m.creds;
-  bool peek = (flags & MSG_PEEK) != 0;
   if (m.has_files()) out.control.files = TakeFiles(m, peek);
   if (!peek) {
-    bytes_ -= m.data.size();
+    bytes_ -= size;
     messages_.pop_front();
   }
   return out;
 }
 
 // Whether a read may come upon files. For a stream: whether there are any at all, which is rare.
-bool UnixQueue::MeetsFilesLocked() const {
-  if (!stream_) return messages_.front().has_files();
+bool UnixQueue::MeetsFilesLocked(bool peek) const {
+  if (!stream_ && !peek) return messages_.front().has_files();
   return std::any_of(messages_.begin(), messages_.end(),
                      [](const Message& m) { return m.has_files(); });
 }
 
-std::optional<ErrnoOr<ReceivedMessage>> UnixQueue::ReceiveNext(UserOut& dst, uint32_t flags,
-                                                               bool one_sender, bool locked) {
+std::optional<ErrnoOr<ReceivedMessage>> UnixQueue::ReceiveNext(UserOut& dst, const Reader& how,
+                                                               bool locked, Dropped& dropped) {
   ErrnoOr<ReceivedMessage> result = Errno::kWouldBlock;
   std::vector<Ref<WaitHub>> once;
   {
     MutexLock l(mu_);
-    if (messages_.empty()) {
-      if (writer_closed_ || reader_closed_) return ReceivedMessage();
-      return ErrnoOr<ReceivedMessage>(Errno::kWouldBlock);
-    }
-    if (!locked && MeetsFilesLocked()) return std::nullopt;
-    bool peek = (flags & MSG_PEEK) != 0;
+    if (messages_.empty()) return NothingLocked();
+    bool peek = (how.flags & MSG_PEEK) != 0;
+    if (!locked && MeetsFilesLocked(peek)) return std::nullopt;
     result =
-        stream_ ? ReceiveStreamLocked(dst, peek, one_sender) : ReceiveMessageLocked(dst, flags);
+        stream_ ? ReceiveStreamLocked(dst, how, dropped) : ReceiveMessageLocked(dst, how.flags);
     if (!peek) once.swap(waiting_);
   }
   WakeWriters(once);
   return result;
 }
 
-ErrnoOr<ReceivedMessage> UnixQueue::Receive(UserOut& dst, uint32_t flags, bool one_sender) {
-  std::optional<ErrnoOr<ReceivedMessage>> plain = ReceiveNext(dst, flags, one_sender, false);
+ErrnoOr<ReceivedMessage> UnixQueue::Receive(UserOut& dst, const Reader& how) {
+  Dropped dropped;
+  std::optional<ErrnoOr<ReceivedMessage>> plain = ReceiveNext(dst, how, false, dropped);
   if (plain) return *std::move(plain);
   MutexLock l(InFlightLock());
-  return *ReceiveNext(dst, flags, one_sender, true);
+  return *ReceiveNext(dst, how, true, dropped);
+}
+
+ErrnoOr<ReceivedMessage> UnixQueue::ReceiveUrgent(UserOut& dst, const Reader& how) {
+  ReceivedMessage out;
+  MutexLock l(mu_);
+  if (urgent_ == 0 || how.urgent_inline) return Errno::kInval;
+  auto m = std::find_if(messages_.begin(), messages_.end(),
+                        [n = urgent_](const Message& each) { return each.number == n; });
+  if (m == messages_.end()) return Errno::kInval;
+  out.bytes = TRY(dst.Write(m->data.data(), 1));
+  if (out.bytes == 0) return Errno::kFault;
+  out.flags = MSG_OOB;
+  if ((how.flags & MSG_PEEK) != 0) return out;
+  urgent_ = 0;
+  m->offset = 1;
+  bytes_ -= 1;
+  return out;
+}
+
+bool UnixQueue::has_urgent() {
+  MutexLock l(mu_);
+  return urgent_ != 0;
+}
+
+bool UnixQueue::at_mark() {
+  MutexLock l(mu_);
+  if (messages_.empty()) return false;
+  if (messages_[0].number == urgent_) return true;
+  if (messages_[0].left() > 0) return false;
+  return urgent_ == 0 || (messages_.size() > 1 && messages_[1].number == urgent_);
+}
+
+int UnixQueue::peek_offset() {
+  MutexLock l(mu_);
+  return peek_offset_;
+}
+
+void UnixQueue::SetPeekOffset(int offset) {
+  MutexLock l(mu_);
+  peek_offset_ = offset;
 }
 
 void UnixQueue::ForEachQueued(const std::function<void(const Ref<File>&)>& visit) {
@@ -205,7 +336,7 @@ void UnixQueue::WakeWriters(const std::vector<Ref<WaitHub>>& once) {
 
 void UnixQueue::SignalRoom(WaitHub& hub) {
   size_t limit = hub.full_at.load(std::memory_order_relaxed);
-  if (limit == 0 || !HasRoom(limit)) return;
+  if (limit == 0 || !HasRoom(limit, true)) return;
   if (hub.full_at.exchange(0, std::memory_order_relaxed) != 0) hub.async.Notify(IoEvent::kOut);
 }
 
@@ -229,6 +360,7 @@ void UnixQueue::CloseReader(bool discard) {
     if (discard) {
       dropped.swap(messages_);
       bytes_ = 0;
+      urgent_ = 0;
     }
     once.swap(waiting_);
     writer = writer_;
@@ -249,13 +381,17 @@ bool UnixQueue::reader_closed() {
   MutexLock l(mu_);
   return reader_closed_;
 }
-bool UnixQueue::HasRoom(size_t limit) {
+bool UnixQueue::has_unread() {
   MutexLock l(mu_);
-  return stream_ ? bytes_ * 4 <= limit : !FullLocked(limit);
+  return stream_ ? bytes_ > 0 : !messages_.empty();
 }
-size_t UnixQueue::bytes() {
+bool UnixQueue::HasRoom(size_t limit, bool mutual) {
   MutexLock l(mu_);
-  return bytes_;
+  return ChargedLocked() * 4 <= limit && !FullLocked(limit, mutual);
+}
+size_t UnixQueue::charged() {
+  MutexLock l(mu_);
+  return ChargedLocked();
 }
 size_t UnixQueue::NextSize() {
   MutexLock l(mu_);

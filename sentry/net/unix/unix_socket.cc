@@ -91,6 +91,8 @@ ErrnoOr<int> CheckType(int type, int protocol) {
   return type;
 }
 
+PeerIdentity IdentityOf(Task& t) { return {Ref<ThreadGroup>(&t.group()), t.creds_ref()}; }
+
 template <typename T>
 std::string Bytes(const T& value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
@@ -99,10 +101,12 @@ std::string Bytes(const T& value) {
 }  // namespace
 
 SocketCreds CredsOf(Task& t) {
-  return {t.group().pid(), t.creds().euid, t.creds().egid};
+  return {Ref<ThreadGroup>(&t.group()), t.creds().ruid, t.creds().rgid};
 }
 
-Tid SeenPid(Task& t, Tid pid) { return t.kernel().PidAsSeen(t.pid_ns(), pid); }
+Tid SeenPid(Task& t, const Ref<ThreadGroup>& process) {
+  return process ? process->PidIn(t.pid_ns()) : 0;
+}
 
 UnixSocket::UnixSocket(const Ref<const Credentials>& creds, uint32_t flags,
                        Ref<UnixEndpoint> endpoint)
@@ -137,10 +141,12 @@ Status UnixSocket::Connect(Task& t, const SocketAddress& address) {
   }
   Ref<UnixEndpoint> target = TRY(FindEndpoint(t, address));
   if (!endpoint_->is_connected_type()) return endpoint_->SetPeer(std::move(target));
-  return endpoint_->ConnectTo(*target, CredsOf(t));
+  return endpoint_->ConnectTo(*target, IdentityOf(t));
 }
 
-Status UnixSocket::Listen(Task& t, int backlog) { return endpoint_->Listen(backlog, CredsOf(t)); }
+Status UnixSocket::Listen(Task& t, int backlog) {
+  return endpoint_->Listen(backlog, IdentityOf(t));
+}
 
 ErrnoOr<Ref<Socket>> UnixSocket::Accept(Task& t, uint32_t flags, SocketAddress* peer) {
   if (!endpoint_->is_connected_type()) return Errno::kOpnotsupp;
@@ -153,7 +159,8 @@ ErrnoOr<Ref<Socket>> UnixSocket::Accept(Task& t, uint32_t flags, SocketAddress* 
 
 ErrnoOr<size_t> UnixSocket::Send(Task& t, UserIn& src, const SocketAddress& destination,
                                  const ControlData& control, uint32_t flags) {
-  if ((flags & MSG_OOB) != 0) return Errno::kOpnotsupp;
+  bool urgent = (flags & MSG_OOB) != 0;
+  if (urgent && (!endpoint_->is_stream() || src.remaining() == 0)) return Errno::kOpnotsupp;
   Ref<UnixEndpoint> to;
   if (!destination.empty()) {
     if (endpoint_->is_connected_type()) {
@@ -161,12 +168,14 @@ ErrnoOr<size_t> UnixSocket::Send(Task& t, UserIn& src, const SocketAddress& dest
     }
     to = TRY(FindEndpoint(t, destination));
   }
-  return endpoint_->Send(src, to.get(), CredsOf(t), control, send_limit());
+  return endpoint_->Send(src, to.get(), CredsOf(t), control, send_limit(), urgent);
 }
 
 ErrnoOr<ReceivedMessage> UnixSocket::Receive(Task&, UserOut& dst, uint32_t flags) {
-  if ((flags & MSG_OOB) != 0) return Errno::kOpnotsupp;
-  return endpoint_->Receive(dst, flags, options().pass_creds != 0);
+  UnixQueue::Reader how{.flags = flags};
+  how.one_sender = options().pass_creds != 0 || options().pass_pidfd != 0;
+  how.urgent_inline = options().oob_inline != 0;
+  return endpoint_->Receive(dst, how);
 }
 
 ErrnoOr<SocketAddress> UnixSocket::LocalAddress() {
@@ -187,17 +196,33 @@ ErrnoOr<std::string> UnixSocket::GetOption(Task& t, int level, int name, size_t)
     case SO_ACCEPTCONN: return Bytes<int>(endpoint_->listening() ? 1 : 0);
     case SO_ERROR: return Bytes<int>(endpoint_->TakeError());
     case SO_PEERCRED: {
-      SocketCreds c = endpoint_->peer_creds();
+      PeerIdentity peer = endpoint_->peer_identity();
       const UserNamespace& ns = *t.creds().user_ns;
-      ucred out{SeenPid(t, c.pid), c.uid == kNoId ? kNoId : ns.MungedUid(c.uid),
-                c.gid == kNoId ? kNoId : ns.MungedGid(c.gid)};
+      ucred out{SeenPid(t, peer.process), peer.creds ? ns.MungedUid(peer.creds->euid) : kNoId,
+                peer.creds ? ns.MungedGid(peer.creds->egid) : kNoId};
       return Bytes(out);
     }
+    case SO_PEEK_OFF:
+      return Bytes<int>(endpoint_->queue().peek_offset());
     default: return Errno::kNoprotoopt;
   }
 }
 
+Status UnixSocket::SetOption(Task&, int level, int name, std::string_view value) {
+  if (level != SOL_SOCKET) return Errno::kOpnotsupp;
+  if (name != SO_PEEK_OFF) return Errno::kNoprotoopt;
+  int offset = 0;
+  if (value.size() < sizeof(offset)) return Errno::kInval;
+  std::memcpy(&offset, value.data(), sizeof(offset));
+  endpoint_->queue().SetPeekOffset(offset);
+  return Ok();
+}
+
 ErrnoOr<int64_t> UnixSocket::Ioctl(IoContext& io, const IoctlRequest& request) {
+  if (request.command == SIOCATMARK) {
+    TRY(request.mem.Put(UserAddr(request.arg), endpoint_->queue().at_mark() ? 1 : 0));
+    return int64_t{0};
+  }
   if (request.command != FIONREAD && request.command != TIOCOUTQ) return File::Ioctl(io, request);
   if (endpoint_->listening()) return Errno::kInval;
   size_t n = request.command == FIONREAD ? endpoint_->unread() : endpoint_->unsent();
@@ -220,7 +245,7 @@ ErrnoOr<std::pair<Ref<Socket>, Ref<Socket>>> NewUnixPair(Task& t, int type, int 
   int real = TRY(CheckType(type, protocol));
   Ref<UnixEndpoint> a = MakeRef<UnixEndpoint>(real);
   Ref<UnixEndpoint> b = MakeRef<UnixEndpoint>(real);
-  UnixEndpoint::Pair(*a, *b, CredsOf(t));
+  UnixEndpoint::Pair(*a, *b, IdentityOf(t));
   return std::pair<Ref<Socket>, Ref<Socket>>(Wrap(t.creds_ref(), flags, std::move(a)),
                                              Wrap(t.creds_ref(), flags, std::move(b)));
 }

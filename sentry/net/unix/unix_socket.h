@@ -26,6 +26,8 @@ class UnixSocket final : public Socket {
   Status Shutdown(int how) override { return endpoint_->Shutdown(how); }
   ErrnoOr<SocketAddress> LocalAddress() override;
   ErrnoOr<SocketAddress> PeerAddress() override;
+  PeerIdentity Peer() override { return endpoint_->peer_identity(); }
+  Status SetOption(Task& t, int level, int name, std::string_view value) override;
   ErrnoOr<std::string> GetOption(Task& t, int level, int name, size_t size) override;
   ErrnoOr<int64_t> Ioctl(IoContext& io, const IoctlRequest& request) override;
   EventMask Poll(EventMask mask) override;
@@ -47,9 +49,9 @@ ErrnoOr<Ref<Socket>> NewUnixSocket(const Ref<const Credentials>& creds, int type
 ErrnoOr<std::pair<Ref<Socket>, Ref<Socket>>> NewUnixPair(Task& t, int type, int protocol,
                                                          uint32_t flags);
 
-// The pid of SocketCreds as `t` sees it (Kernel::PidAsSeen).
-Tid SeenPid(Task& t, Tid pid);
-// Credentials of a task as messages carry them.
+// The pid of `process`, which may have ended, as `t` sees it; 0 if it cannot be seen, or for null.
+Tid SeenPid(Task& t, const Ref<ThreadGroup>& process);
+// Credentials of a task as messages carry them: the real ids.
 SocketCreds CredsOf(Task& t);
 
 }  // namespace runsc
