@@ -105,6 +105,7 @@ void TaskExec::Install(Task& t, LoadedProgram program) {
     std::swap(t.fds_, fds);
     t.name_ = program.comm;
   }
+  TaskExit::NotePeak(t, *program.mm);
   {
     MutexLock l(g.state().mu);
     std::swap(g.handlers_, handlers);

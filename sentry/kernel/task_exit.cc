@@ -131,6 +131,13 @@ void TaskExit::CloseNamespace(Task& t) {
   ns.closer = nullptr;
 }
 
+void TaskExit::NotePeak(Task& t, MemoryManager& mm) {
+  uint64_t peak = mm.PeakResidentAtEnd();
+  MutexLock l(t.kernel().tree().mu);
+  GroupState& s = t.group().state();
+  s.dead_threads.max_resident = std::max(s.dead_threads.max_resident, peak);
+}
+
 // Everything the task holds, on its own thread, without locks.
 void TaskExit::LetGo(Task& t) {
   FutexExit(t);
@@ -143,12 +150,7 @@ void TaskExit::LetGo(Task& t) {
     fds = std::move(t.fds_);
     fs = std::move(t.fs_);
   }
-  if (mm) {
-    uint64_t peak = mm->PeakResidentAtExit();
-    MutexLock l(t.kernel().tree().mu);
-    GroupState& s = t.group().state();
-    s.dead_threads.max_resident = std::max(s.dead_threads.max_resident, peak);
-  }
+  if (mm) NotePeak(t, *mm);
   fds.reset();
   fs.reset();
   t.context_->Release();

@@ -26,6 +26,8 @@ class TaskExit {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(tree.mu);
   // Gives back a task's ids.
   static void ReleaseIds(TaskTree& tree, Task& t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(tree.mu);
+  // exec(2), exit(2): keeps how large `mm`, which the task leaves, has been.
+  static void NotePeak(Task& t, MemoryManager& mm);
   // exec(2), exit(2): a vfork(2) parent may go on.
   static void ReleaseVforkParent(Task& t);
   // What the processes of `g` used, dead threads and living.

@@ -59,6 +59,7 @@ Status MemoryManager::Impl::DropContents(VmaMap::iterator it, AddrRange range,
                                          Discards& discards) {
   const Vma& vma = it->second;
   if (vma.shared) return Ok();  // the next access finds the file's pages again
+  NotePagesGo(range);
   bool dropped = false;
   for (auto r = runs.Isolate(range); r != runs.end() && r->first < range.end;) {
     Run& run = r->second;

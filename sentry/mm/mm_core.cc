@@ -65,6 +65,7 @@ bool MemoryManager::Impl::DropRuns(AddrRange range, Discards& discards) {
 
 bool MemoryManager::Impl::RemoveRange(AddrRange range, Discards& discards, bool hide) {
   if (!vmas.Overlaps(range)) return false;
+  if (range.end != UINT64_MAX) NotePagesGo(range);  // else it ends, and was looked at
   vmas.Split(range.end);
   for (auto it = vmas.Split(range.start); it != vmas.end() && it->first < range.end;) {
     Vma& v = it->second;

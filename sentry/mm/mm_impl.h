@@ -85,6 +85,7 @@ struct MemoryManager::Impl {
   bool lock_future_on_fault ABSL_GUARDED_BY(mu) = false;
   uint64_t peak_vm ABSL_GUARDED_BY(mu) = 0;
   uint64_t peak_resident ABSL_GUARDED_BY(mu) = 0;
+  uint64_t freed ABSL_GUARDED_BY(mu) = 0;  // about, since peak_resident was last looked after
   // End of the last copy-on-write window and its size, to notice sequences.
   uint64_t cow_end ABSL_GUARDED_BY(mu) = 0;
   uint64_t cow_window ABSL_GUARDED_BY(mu) = kCowWindow;
@@ -135,6 +136,11 @@ struct MemoryManager::Impl {
   bool MayExpand(uint64_t bytes, uint64_t data_bytes, const MemoryLimits& limits)
       ABSL_SHARED_LOCKS_REQUIRED(mu);
   void NotePeaks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // --- mm_info.cc ---
+  // Before pages of `range` go: brings peak_resident up to date once a part of it that matters has
+  // gone since the last time, so that looking costs little beside freeing.
+  void NotePagesGo(AddrRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void NotePeakResident() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // --- mm_map.cc ---
   ErrnoOr<uint64_t> Place(const MMapRequest& request, uint64_t length)

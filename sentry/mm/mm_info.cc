@@ -11,6 +11,13 @@ namespace {
 
 // Longer pieces are asked of the memory file, which skips holes; shorter ones page by page.
 constexpr uint64_t kMapLimit = uint64_t{4} << 20;
+// Of a mapped file about this much is touched, as Linux maps around faults.
+constexpr uint64_t kFilePart = 64 * kPageSize;
+// What may go before the peak is looked after: this much, or that part of the peak.
+constexpr uint64_t kFreedUnseen = uint64_t{1} << 20;
+constexpr uint64_t kFreedPart = 8;
+// Shorter pieces are taken for resident without asking.
+constexpr uint64_t kSmallPiece = uint64_t{256} << 10;
 
 uint64_t ResidentIn(const Run& run, uint64_t start, AddrRange part) {
   if (run.sentry == nullptr) return 0;
@@ -183,18 +190,34 @@ MemoryUsage MemoryManager::Usage() {
   return u;
 }
 
-uint64_t MemoryManager::PeakResidentAtExit() {
-  // Of a mapped file about this much is touched, as Linux maps around faults.
-  constexpr uint64_t kFilePart = 64 * kPageSize;
-  Impl& m = *impl_;
-  MmLock lock(m);
-  if (RefCountForTest() != 1) return m.peak_resident;
+void MemoryManager::Impl::NotePeakResident() {
   uint64_t resident = 0;
-  for (auto& [start, run] : m.runs) {
+  for (auto& [start, run] : runs) {
     resident +=
         run.owned ? ResidentIn(run, start, {start, run.end}) : std::min(run.end - start, kFilePart);
   }
-  m.peak_resident = std::max(m.peak_resident, resident);
+  peak_resident = std::max(peak_resident, resident);
+  freed = 0;
+}
+
+void MemoryManager::Impl::NotePagesGo(AddrRange range) {
+  for (auto r = runs.Find(range.start); r != runs.end() && r->first < range.end; ++r) {
+    AddrRange part = AddrRange{r->first, r->second.end}.Intersect(range);
+    uint64_t bytes = part.size();
+    if (!r->second.owned) {
+      bytes = std::min(bytes, kFilePart);
+    } else if (bytes > kSmallPiece) {
+      bytes = ResidentIn(r->second, r->first, part);
+    }
+    freed += bytes;
+  }
+  if (freed > std::max(kFreedUnseen, peak_resident / kFreedPart)) NotePeakResident();
+}
+
+uint64_t MemoryManager::PeakResidentAtEnd() {
+  Impl& m = *impl_;
+  MmLock lock(m);
+  if (RefCountForTest() == 1) m.NotePeakResident();
   return m.peak_resident;
 }
 

@@ -84,6 +84,51 @@ TEST(RusageNumbersTest, MaxrssFollowsMemory) {
   });
 }
 
+// Memory that was in use counts also if it went before anyone looked.
+TEST(RusageNumbersTest, PeakOfMemoryThatIsGone) {
+  constexpr size_t kSize = 32 << 20;
+  auto use = [] {
+    void* at = mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(at, 1, kSize);
+    return static_cast<char*>(at);
+  };
+  auto peak = [](int who) {
+    rusage usage;
+    getrusage(static_cast<__rusage_who>(who), &usage);
+    return usage.ru_maxrss;
+  };
+  constexpr long kLeast = (kSize >> 10) * 7 / 8;
+  EXPECT_CHILD_OK([&] {
+    munmap(use(), kSize);
+    return peak(RUSAGE_SELF) >= kLeast ? 0 : 1;
+  });
+  EXPECT_CHILD_OK([&] {
+    char* at = use();
+    for (size_t i = 0; i < kSize; i += 64 << 10) munmap(at + i, 64 << 10);
+    return peak(RUSAGE_SELF) >= kLeast ? 0 : 1;
+  });
+  EXPECT_CHILD_OK([&] {
+    madvise(use(), kSize, MADV_DONTNEED);
+    return peak(RUSAGE_SELF) >= kLeast ? 0 : 1;
+  });
+  EXPECT_CHILD_OK([&] {
+    void* before = sbrk(kSize);
+    memset(before, 1, kSize);
+    CHECK_OR_DIE(brk(before) == 0);
+    return peak(RUSAGE_SELF) >= kLeast ? 0 : 1;
+  });
+  EXPECT_CHILD_OK([&] {
+    pid_t child = fork();
+    if (child == 0) {
+      use();
+      execl("/bin/true", "true", nullptr);
+      _exit(1);
+    }
+    CHECK_OR_DIE(WaitFor(child) == 0);
+    return peak(RUSAGE_CHILDREN) >= kLeast ? 0 : 1;
+  });
+}
+
 TEST(RusageNumbersTest, ChildrenCountOnceWaitedFor) {
   EXPECT_CHILD_OK([] {
     rusage usage;
