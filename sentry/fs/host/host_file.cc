@@ -7,11 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+
 #include "platform/abi/termios.h"
 #include "sentry/fs/host/descriptor.h"
 #include "sentry/fs/tty/tty_jobs.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/thread_group.h"
+#include "sentry/time/clock.h"
 #include "sentry/vfs/anon.h"
 
 namespace runsc::host_fs {
@@ -144,16 +148,20 @@ class HostTerminalFile final : public HostFile, public TerminalFile {
   Ref<ControllingTty> terminal() override { return tty_; }
   ErrnoOr<size_t> Read(IoContext& io, UserOut& dst) override {
     if (io.task != nullptr) TRY(tty_->jobs().CheckBackground(*io.task, Signal(SIGTTIN)));
+    ReadRule rule = GetReadRule();
+    bool enough = io.nonblock || io.expired;
+    if (!rule.lines) TRY(AwaitLeast(rule, enough, dst));
     ErrnoOr<size_t> n = HostFile::Read(io, dst);
     if (n.ok() || n.error() != Errno::kWouldBlock) return n;
-    ReadRule rule = GetReadRule();
-    bool polls = rule.least == 0 && rule.time == 0;
-    return polls || io.expired ? ErrnoOr<size_t>(size_t{0}) : n;
+    bool ends = rule.least == 0 && (rule.time == 0 || io.expired);
+    return ends ? ErrnoOr<size_t>(size_t{0}) : n;
   }
-  // With VMIN the host times the bytes that follow the first.
+  // VTIME runs from the call, or with VMIN from the byte that came last.
   int64_t ReadDeadline(int64_t began) override {
     ReadRule rule = GetReadRule();
-    return rule.least == 0 && rule.time != 0 ? began + rule.time : INT64_MAX;
+    if (rule.time == 0) return INT64_MAX;
+    if (rule.least == 0) return began + rule.time;
+    return seen_.load() == 0 ? INT64_MAX : seen_at_.load() + rule.time;
   }
   ErrnoOr<size_t> Write(IoContext& io, UserIn& src) override {
     if (io.task != nullptr && ToStop()) {
@@ -170,9 +178,23 @@ class HostTerminalFile final : public HostFile, public TerminalFile {
     return descriptor().Ioctl(abi::kTcgets2, &settings).ok() && (settings.lflag & kTostop) != 0;
   }
   struct ReadRule {
+    bool lines = true;
     size_t least = 1;
     int64_t time = 0;  // ns
   };
+  // The host would sleep until there are VMIN bytes or VTIME is over; so it is asked for what it
+  // has only, once that is enough. kWouldBlock until then.
+  Status AwaitLeast(const ReadRule& rule, bool enough, UserOut& dst) {
+    int32_t waiting = 0;
+    TRY(descriptor().Ioctl(FIONREAD, &waiting));
+    size_t have = static_cast<size_t>(std::max(waiting, 0));
+    if (seen_.exchange(have) != have) seen_at_ = MonotonicNanos();
+    if (have == 0) return Ok();
+    if (have < std::min(rule.least, dst.remaining()) && !enough) return Errno::kWouldBlock;
+    seen_ = 0;
+    if (have < dst.remaining()) dst.Truncate(have);
+    return Ok();
+  }
   // VMIN and VTIME; a line is at least one byte and takes any time.
   ReadRule GetReadRule() {
     abi::Termios2 settings{};
@@ -180,13 +202,15 @@ class HostTerminalFile final : public HostFile, public TerminalFile {
     constexpr int kVtime = 5, kVmin = 6;
     if (!descriptor().Ioctl(abi::kTcgets2, &settings).ok()) return {};
     if ((settings.lflag & kIcanon) != 0) return {};
-    return {settings.cc[kVmin], settings.cc[kVtime] * int64_t{100'000'000}};
+    return {false, settings.cc[kVmin], settings.cc[kVtime] * int64_t{100'000'000}};
   }
   ErrnoOr<int64_t> GetSettings(const IoctlRequest& request);
   ErrnoOr<int64_t> SetSettings(IoContext& io, const IoctlRequest& request);
   ErrnoOr<int64_t> WindowSize(const IoctlRequest& request);
 
   const Ref<HostTerminal> tty_;
+  std::atomic<size_t> seen_{0};  // bytes that waited at the last look, and since when so many
+  std::atomic<int64_t> seen_at_{0};
 };
 
 ErrnoOr<Ref<File>> Reopen(const Path& path, uint32_t flags, Ref<const Credentials> creds,
