@@ -18,11 +18,18 @@ namespace runsc {
 
 class ProcessTimers;
 
+// Reads and writes as /proc/PID/io counts them: calls, and bytes that they moved.
+struct IoUse {
+  uint64_t read_bytes = 0, written_bytes = 0, reads = 0, writes = 0;
+  void Add(const IoUse& o);
+};
+
 // Resources used, as getrusage(2) counts them.
 struct ResourceUse {
   uint64_t user_ns = 0, system_ns = 0;
   uint64_t minor_faults = 0, voluntary_switches = 0;
   uint64_t max_resident = 0;  // bytes
+  IoUse io;
   void Add(const ResourceUse& o);
 };
 
@@ -69,6 +76,7 @@ struct GroupState {
   // --- Anyone ---
   std::atomic<int32_t> oom_score_adj{0};     // kept for /proc/pid/oom_score_adj
   std::atomic<bool> thp_disabled{false};     // kept for PR_GET_THP_DISABLE
+  std::atomic<uint32_t> coredump_filter{0x33};  // kept for /proc/pid/coredump_filter
 
   // --- Timers; has locks of its own ---
   std::unique_ptr<ProcessTimers> timers;

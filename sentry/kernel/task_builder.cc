@@ -113,6 +113,7 @@ Ref<ThreadGroup> TaskBuilder::MakeGroup(Task& parent, Parts& parts) {
   for (int i = 0; i < kLimitCount; ++i) group->SetLimit(i, from.GetLimit(i));
   group->state().oom_score_adj = from.state().oom_score_adj.load();  // proc(5): fork inherits it
   group->state().thp_disabled = from.state().thp_disabled.load();
+  group->state().coredump_filter = from.state().coredump_filter.load();
   return group;
 }
 
@@ -134,8 +135,9 @@ void TaskBuilder::CopyThreadState(Task& parent, Task& child, const CloneRequest&
   uint64_t mask = parent.has_saved_mask_ ? from.saved_mask.bits
                                          : from.mask.load(std::memory_order_relaxed);
   to.mask.store(mask, std::memory_order_relaxed);
-  to.personality = from.personality;
-  to.timer_slack = from.timer_slack;
+  to.personality = from.personality.load(std::memory_order_relaxed);
+  to.default_timer_slack = from.timer_slack.load(std::memory_order_relaxed);
+  to.timer_slack.store(to.default_timer_slack, std::memory_order_relaxed);
   to.io_flusher = from.io_flusher;
   to.child_pid_ns = from.child_pid_ns;
   to.account = from.account;

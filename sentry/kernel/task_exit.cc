@@ -39,7 +39,8 @@ ResourceUse TaskExit::UseOf(Task& t) {
   return {.user_ns = ts.cpu.UserNanos(),
           .system_ns = ts.cpu.SystemNanos(),
           .minor_faults = ts.minor_faults.load(std::memory_order_relaxed),
-          .voluntary_switches = ts.voluntary_switches.load(std::memory_order_relaxed)};
+          .voluntary_switches = ts.voluntary_switches.load(std::memory_order_relaxed),
+          .io = ts.io.Use()};
 }
 
 ResourceUse TaskExit::UseOf(TaskTree& tree, ThreadGroup& g) {

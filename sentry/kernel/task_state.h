@@ -8,6 +8,7 @@
 
 #include "platform/api/platform.h"
 #include "platform/base/mutex.h"
+#include "sentry/kernel/group_state.h"
 #include "sentry/kernel/namespaces.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
@@ -54,6 +55,33 @@ class TaskCpu {
   bool restricted_ ABSL_GUARDED_BY(mu_) = false;  // the context must be told
 };
 
+// What a task reads and writes. Only its own thread counts, so no count needs to be a locked one;
+// anyone may look.
+class IoCounters {
+ public:
+  // A call of read(2) or its like; `bytes` 0 if it failed.
+  void CountRead(uint64_t bytes) {
+    Add(reads_, 1);
+    Add(read_bytes_, bytes);
+  }
+  void CountWrite(uint64_t bytes) {
+    Add(writes_, 1);
+    Add(written_bytes_, bytes);
+  }
+  IoUse Use() const {
+    return {.read_bytes = read_bytes_.load(std::memory_order_relaxed),
+            .written_bytes = written_bytes_.load(std::memory_order_relaxed),
+            .reads = reads_.load(std::memory_order_relaxed),
+            .writes = writes_.load(std::memory_order_relaxed)};
+  }
+
+ private:
+  static void Add(std::atomic<uint64_t>& count, uint64_t n) {
+    count.store(count.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  std::atomic<uint64_t> read_bytes_{0}, written_bytes_{0}, reads_{0}, writes_{0};
+};
+
 // What the kernel keeps of a task besides its public face. Each block says what guards it.
 struct TaskState {
   // --- Task-tree lock to change; atomics so that anyone may read. ids[d] is the id in the pid
@@ -76,8 +104,7 @@ struct TaskState {
   uint64_t trap_number = 0, error_code = 0, fault_address = 0;  // of the last exception
   Signal parent_death_signal;        // task-tree lock
   Ref<PidNamespace> child_pid_ns;    // unshare(2) CLONE_NEWPID: of children to come
-  uint32_t personality = 0;
-  uint64_t timer_slack = 50000;
+  std::atomic<uint32_t> personality{0};
   bool io_flusher = false;           // PR_SET_IO_FLUSHER: kept, nothing to change by it
 
   // vfork(2): the child's wake-up for its parent.
@@ -87,6 +114,9 @@ struct TaskState {
   // --- Anyone ---
   SchedState sched;
   TaskCpu cpu;
+  IoCounters io;
+  std::atomic<uint64_t> timer_slack{50000};  // kept: the host's timers have the sentry's
+  uint64_t default_timer_slack = 50000;      // the parent's when the task began
   std::atomic<uint64_t> minor_faults{0};
   std::atomic<uint64_t> voluntary_switches{0};
   std::atomic<uint64_t> start_time{0};  // CLOCK_BOOTTIME, ns

@@ -49,6 +49,14 @@ void ResourceUse::Add(const ResourceUse& o) {
   minor_faults += o.minor_faults;
   voluntary_switches += o.voluntary_switches;
   if (o.max_resident > max_resident) max_resident = o.max_resident;
+  io.Add(o.io);
+}
+
+void IoUse::Add(const IoUse& o) {
+  read_bytes += o.read_bytes;
+  written_bytes += o.written_bytes;
+  reads += o.reads;
+  writes += o.writes;
 }
 
 GroupState::GroupState(ThreadGroup& group) : timers(std::make_unique<ProcessTimers>(group)) {

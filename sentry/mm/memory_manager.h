@@ -166,8 +166,8 @@ class MemoryManager : public RefCounted, public UserMemory, public MappingSpace 
 
   std::vector<VmaInfo> ListVmas(bool with_usage);
   MemoryUsage Usage();
-  // For a task that exits or execs: the largest resident size known of, bytes. Looks at the pages only if
-  // nobody else uses the address space, and only estimates how much of files was touched.
+  // For a task that exits or execs: the largest resident size known of, bytes. Looks at the pages
+  // only if nobody else uses the address space, and only estimates how much of files was touched.
   uint64_t PeakResidentAtEnd();
   // prctl(PR_SET_DUMPABLE).
   int dumpable();

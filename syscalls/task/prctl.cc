@@ -172,10 +172,10 @@ Answer ProcessOption(Task& t, int32_t option, uint64_t a2, uint64_t a3) {
     case PR_GET_CHILD_SUBREAPER:
       return Put32(t, a2, IsSubreaper(t) ? 1 : 0);
     case PR_SET_TIMERSLACK:
-      ts.timer_slack = a2 == 0 ? 50000 : a2;
+      ts.timer_slack = a2 == 0 ? ts.default_timer_slack : a2;
       return Done();
     case PR_GET_TIMERSLACK:
-      return static_cast<int64_t>(ts.timer_slack);
+      return static_cast<int64_t>(ts.timer_slack.load());
     case PR_SET_MM:
       return SetMm(t, a2, a3);
     case PR_GET_TID_ADDRESS:

@@ -1,7 +1,6 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 
-#include <charconv>
 #include <cstring>
 
 #include "platform/base/strings.h"
@@ -9,7 +8,9 @@
 #include "sentry/kernel/group_state.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/process_access.h"
+#include "sentry/kernel/task_exit.h"
 #include "sentry/kernel/task_state.h"
+#include "sentry/kernel/task_tree.h"
 #include "sentry/vfs/dentry.h"
 #include "sentry/vfs/mount.h"
 #include "sentry/vfs/vfs.h"
@@ -100,48 +101,6 @@ class TaskLink final : public SyntheticInode {
   const Kind kind_;
 };
 
-// comm can be written by its own process.
-class CommFile final : public TextInode {
- public:
-  CommFile(Ref<ProcFs> fs, Ref<Task> task) : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
-  ErrnoOr<std::string> Text(const OpContext&) override { return task_->name() + "\n"; }
-  Status Store(const OpContext& ctx, std::string_view text) override {
-    if (ctx.task == nullptr || &ctx.task->group() != &task_->group()) return Errno::kInval;
-    task_->SetName(text.substr(0, text.find('\n')));
-    return Ok();
-  }
-
- private:
-  const Ref<Task> task_;
-};
-
-// oom_score_adj: kept per process; there is no killer of ours that would read it.
-class OomAdjFile final : public TextInode {
- public:
-  OomAdjFile(Ref<ProcFs> fs, Ref<Task> task)
-      : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
-  ErrnoOr<std::string> Text(const OpContext&) override {
-    return std::to_string(task_->group().state().oom_score_adj.load()) + "\n";
-  }
-  Status Store(const OpContext& ctx, std::string_view text) override {
-    int value = 0;
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) return Errno::kInval;
-    if (value < -1000 || value > 1000) return Errno::kInval;
-    if (value < task_->group().state().oom_score_adj.load() && !ctx.creds.HasCap(CAP_SYS_RESOURCE)) {
-      return Errno::kAcces;
-    }
-    task_->group().state().oom_score_adj = value;
-    return Ok();
-  }
-
- private:
-  const Ref<Task> task_;
-};
-
 ErrnoOr<std::string> ReadArea(Task& task, uint64_t start, uint64_t end) {
   Ref<MemoryManager> mm = task.SharedMm();
   if (!mm || end <= start) return std::string();
@@ -201,6 +160,17 @@ ErrnoOr<std::string> LimitsText(const OpContext&, ProcFs&, Task& task) {
   return out;
 }
 
+// A name in a line of fields: what would end the field or the line is in octal, in a source also
+// what begins a comment in fstab(5).
+std::string Mangled(const std::string& name, bool source = false) {
+  std::string out;
+  for (char c : name) {
+    bool plain = c != ' ' && c != '\t' && c != '\n' && c != '\\' && !(source && c == '#');
+    out += plain ? std::string(1, c) : StrPrintf("\\%03o", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
 ErrnoOr<std::vector<MountInfo>> MountsOf(Task& task) {
   Ref<FsContext> fs = task.SharedFs();
   if (!fs) return Errno::kInval;
@@ -211,7 +181,7 @@ ErrnoOr<std::string> MountsText(const OpContext&, ProcFs&, Task& task) {
   std::string out;
   for (const MountInfo& m : TRY(MountsOf(task))) {
     // super_options begins with its own "ro" or "rw".
-    out += m.source + " " + m.mount_point + " " + m.type + " " + m.options +
+    out += Mangled(m.source, true) + " " + Mangled(m.mount_point) + " " + m.type + " " + m.options +
            m.super_options.substr(2) + " 0 0\n";
   }
   return out;
@@ -222,25 +192,68 @@ ErrnoOr<std::string> MountinfoText(const OpContext&, ProcFs&, Task& task) {
   for (const MountInfo& m : TRY(MountsOf(task))) {
     out += StrPrintf("%d %d %u:%u %s %s %s - %s %s %s\n", m.id, m.parent_id,
                      static_cast<unsigned>(m.dev >> 8 & 0xfff), static_cast<unsigned>(m.dev & 0xff),
-                     m.root.c_str(), m.mount_point.c_str(), m.options.c_str(), m.type.c_str(),
-                     m.source.c_str(), m.super_options.c_str());
+                     Mangled(m.root).c_str(), Mangled(m.mount_point).c_str(), m.options.c_str(),
+                     m.type.c_str(), Mangled(m.source, true).c_str(), m.super_options.c_str());
   }
   return out;
 }
 
+ErrnoOr<std::string> MountstatsText(const OpContext&, ProcFs&, Task& task) {
+  std::string out;
+  for (const MountInfo& m : TRY(MountsOf(task))) {
+    out += "device " + Mangled(m.source, true) + " mounted on " + Mangled(m.mount_point) +
+           " with fstype " + m.type + "\n";
+  }
+  return out;
+}
+
+ErrnoOr<std::string> CpusetText(const OpContext&, ProcFs&, Task&) { return std::string("/\n"); }
 ErrnoOr<std::string> CgroupText(const OpContext&, ProcFs&, Task&) { return std::string("0::/\n"); }
-ErrnoOr<std::string> ZeroText(const OpContext&, ProcFs&, Task&) { return std::string("0\n"); }
+
+// What the out-of-memory killer would go by: the share of memory in use, moved by oom_score_adj.
+ErrnoOr<std::string> OomScoreText(const OpContext&, ProcFs& fs, Task& task) {
+  Ref<MemoryManager> mm = task.SharedMm();
+  int64_t total = static_cast<int64_t>(fs.kernel().options().total_memory / kPageSize);
+  int64_t adjust = task.group().state().oom_score_adj.load();
+  if (!mm || adjust == -1000 || total == 0) return std::string("0\n");
+  int64_t points = static_cast<int64_t>(mm->Usage().resident / kPageSize) + adjust * total / 1000;
+  return StrPrintf("%lld\n", static_cast<long long>((1000 + points * 1000 / total) * 2 / 3));
+}
+
 ErrnoOr<std::string> EmptyText(const OpContext&, ProcFs&, Task&) { return std::string(); }
 ErrnoOr<std::string> LoginuidText(const OpContext&, ProcFs&, Task&) {
   return std::string("4294967295");
 }
 ErrnoOr<std::string> PersonalityText(const OpContext&, ProcFs&, Task& task) {
-  return StrPrintf("%08x\n", task.state().personality);
+  return StrPrintf("%08x\n", task.state().personality.load());
 }
 ErrnoOr<std::string> WchanText(const OpContext&, ProcFs&, Task&) { return std::string("0"); }
 ErrnoOr<std::string> SchedstatText(const OpContext&, ProcFs&, Task& task) {
   return StrPrintf("%llu 0 0\n",
                    static_cast<unsigned long long>(task.UserNanos() + task.SystemNanos()));
+}
+
+// The sandbox has no storage of its own: what of this reached the host's disks is the host's.
+std::string IoLines(const IoUse& use) {
+  using ull = unsigned long long;
+  return StrPrintf(
+      "rchar: %llu\nwchar: %llu\nsyscr: %llu\nsyscw: %llu\nread_bytes: 0\n"
+      "write_bytes: 0\ncancelled_write_bytes: 0\n",
+      static_cast<ull>(use.read_bytes), static_cast<ull>(use.written_bytes),
+      static_cast<ull>(use.reads), static_cast<ull>(use.writes));
+}
+
+ErrnoOr<std::string> ThreadIoText(const OpContext&, ProcFs&, Task& task) {
+  return IoLines(task.state().io.Use());
+}
+
+// All threads, those gone too, and the children that were waited for.
+ErrnoOr<std::string> IoText(const OpContext&, ProcFs& fs, Task& task) {
+  TaskTree& tree = fs.kernel().tree();
+  MutexLock l(tree.mu);
+  IoUse use = TaskExit::UseOf(tree, task.group()).io;
+  use.Add(task.group().state().dead_children.io);
+  return IoLines(use);
 }
 
 ErrnoOr<std::string> ChildrenText(const OpContext&, ProcFs& fs, Task& task) {
@@ -262,16 +275,15 @@ constexpr TextRow kTexts[] = {
     {"auxv", 0400, true, AuxvText},
     {"cgroup", 0444, false, CgroupText},
     {"cmdline", 0444, false, CmdlineText},
-    {"coredump_filter", 0644, false, [](const OpContext&, ProcFs&, Task&) -> ErrnoOr<std::string> {
-       return std::string("00000033\n");
-     }},
+    {"cpuset", 0444, false, CpusetText},
     {"environ", 0400, true, EnvironText},
     {"limits", 0444, false, LimitsText},
     {"loginuid", 0444, false, LoginuidText},
     {"maps", 0444, true, MapsText},
     {"mountinfo", 0444, false, MountinfoText},
     {"mounts", 0444, false, MountsText},
-    {"oom_score", 0444, false, ZeroText},
+    {"mountstats", 0400, true, MountstatsText},
+    {"oom_score", 0444, false, OomScoreText},
     {"personality", 0400, true, PersonalityText},
     {"schedstat", 0444, false, SchedstatText},
     {"sessionid", 0444, false, LoginuidText},
@@ -349,15 +361,17 @@ class TaskDir final : public SyntheticDir, public NamesProcess {
     uint64_t ino = this->ino() + 16;
     for (const TextRow& row : kTexts) out.push_back({row.name, ino++, S_IFREG});
     for (const char* name :
-         {"comm", "gid_map", "mem", "oom_score_adj", "setgroups", "stat", "uid_map"}) {
+         {"comm", "gid_map", "io", "mem", "oom_score_adj", "setgroups", "stat", "uid_map"}) {
       out.push_back({name, ino++, S_IFREG});
     }
     for (const char* name : {"cwd", "exe", "root"}) out.push_back({name, ino++, S_IFLNK});
-    for (const char* name : {"fd", "fdinfo", "ns"}) out.push_back({name, ino++, S_IFDIR});
+    for (const char* name : {"fd", "fdinfo", "net", "ns"}) out.push_back({name, ino++, S_IFDIR});
     if (thread_) {
       out.push_back({"children", ino++, S_IFREG});
     } else {
+      out.push_back({"coredump_filter", ino++, S_IFREG});
       out.push_back({"task", ino++, S_IFDIR});
+      out.push_back({"timerslack_ns", ino++, S_IFREG});
     }
     return out;
   }
@@ -371,7 +385,6 @@ class TaskDir final : public SyntheticDir, public NamesProcess {
 
   Ref<SyntheticInode> MakeSpecial(const Ref<ProcFs>& fs, std::string_view name) {
     if (name == "stat") return MakeText(fs, thread_ ? ThreadStatText : StatText);
-    if (name == "comm") return MakeRef<CommFile>(fs, task_);
     if (name == "exe") return MakeRef<TaskLink>(fs, task_, TaskLink::kExe);
     if (name == "cwd") return MakeRef<TaskLink>(fs, task_, TaskLink::kCwd);
     if (name == "root") return MakeRef<TaskLink>(fs, task_, TaskLink::kRoot);
@@ -379,9 +392,13 @@ class TaskDir final : public SyntheticDir, public NamesProcess {
     if (name == "fdinfo") return NewFdInfoDir(fs, task_);
     if (name == "ns") return NewNamespaceDir(fs, task_);
     if (name == "mem") return NewMemFile(fs, task_);
-    if (name == "oom_score_adj") return MakeRef<OomAdjFile>(fs, task_);
+    if (name == "net") return NewNetDir(fs);
+    if (Ref<SyntheticInode> value = NewTaskValue(fs, task_, name, thread_); value) return value;
     if (name == "uid_map" || name == "gid_map") return NewIdMapFile(fs, task_, name == "gid_map");
     if (name == "setgroups") return NewSetgroupsFile(fs, task_);
+    if (name == "io") {
+      return MakeRef<TaskText>(fs, task_, 0400, true, thread_ ? ThreadIoText : IoText);
+    }
     if (name == "task" && !thread_) return MakeRef<ThreadsDir>(fs, task_);
     if (name == "children" && thread_) return MakeText(fs, ChildrenText);
     return nullptr;

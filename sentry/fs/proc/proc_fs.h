@@ -42,6 +42,12 @@ Ref<SyntheticInode> NewFdDir(const Ref<ProcFs>& fs, Ref<Task> task);
 Ref<SyntheticInode> NewFdInfoDir(const Ref<ProcFs>& fs, Ref<Task> task);
 // mem (pid_mem.cc).
 Ref<SyntheticInode> NewMemFile(const Ref<ProcFs>& fs, Ref<Task> task);
+// comm, oom_score_adj; of a process also timerslack_ns, coredump_filter (pid_values.cc). Null if
+// `name` is something else.
+Ref<SyntheticInode> NewTaskValue(const Ref<ProcFs>& fs, const Ref<Task>& task,
+                                 std::string_view name, bool thread);
+// net (pid_net.cc).
+Ref<SyntheticInode> NewNetDir(const Ref<ProcFs>& fs);
 // ns (pid_ns.cc).
 Ref<SyntheticInode> NewNamespaceDir(const Ref<ProcFs>& fs, Ref<Task> task);
 // uid_map or gid_map, and setgroups, of its user namespace.

@@ -221,7 +221,7 @@ void AddSystemFiles(StaticDir& root, const Ref<ProcFs>& fs) {
                fs, "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"));
   root.Add("cgroups", MakeRef<ConstantText>(fs, "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"));
   root.Add("mounts", MakeRef<ConstantLink>(fs, "self/mounts"));
-  root.Add("net", MakeRef<StaticDir>(fs));
+  root.Add("net", MakeRef<ConstantLink>(fs, "self/net"));
 }
 
 }  // namespace runsc

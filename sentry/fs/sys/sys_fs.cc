@@ -1,5 +1,7 @@
 #include "sentry/fs/sys/sys_fs.h"
 
+#include <algorithm>
+
 #include "platform/base/strings.h"
 #include "sentry/fs/synthetic/synthetic.h"
 
@@ -15,6 +17,7 @@ class SysFs final : public Filesystem {
 
  private:
   Ref<StaticDir> CpuDir();
+  std::string Mask(int first, int end) const;
   Ref<StaticDir> Dir() { return MakeRef<StaticDir>(Ref<Filesystem>(this)); }
   Ref<SyntheticInode> Text(std::string text) {
     return MakeRef<ConstantText>(Ref<Filesystem>(this), std::move(text));
@@ -22,6 +25,20 @@ class SysFs final : public Filesystem {
 
   const int cpus_;
 };
+
+// CPUs [first, end) as a bitmap of all: groups of 32 bits, the highest first.
+std::string SysFs::Mask(int first, int end) const {
+  std::string out;
+  for (int low = (cpus_ - 1) / 32 * 32; low >= 0; low -= 32) {
+    uint32_t bits = 0;
+    for (int cpu = std::max(low, first); cpu < std::min(low + 32, end); ++cpu) {
+      bits |= uint32_t{1} << (cpu - low);
+    }
+    int digits = out.empty() ? (std::min(cpus_ - low, 32) + 3) / 4 : 8;
+    out += StrPrintf("%s%0*x", out.empty() ? "" : ",", digits, bits);
+  }
+  return out + "\n";
+}
 
 Ref<StaticDir> SysFs::CpuDir() {
   Ref<StaticDir> dir = Dir();
@@ -35,6 +52,13 @@ Ref<StaticDir> SysFs::CpuDir() {
     topology->Add("physical_package_id", Text("0\n"));
     topology->Add("core_siblings_list", Text(all));
     topology->Add("thread_siblings_list", Text(StrPrintf("%d\n", i)));
+    topology->Add("core_cpus_list", Text(StrPrintf("%d\n", i)));
+    topology->Add("package_cpus_list", Text(all));
+    topology->Add("die_id", Text("0\n"));
+    topology->Add("core_cpus", Text(Mask(i, i + 1)));
+    topology->Add("thread_siblings", Text(Mask(i, i + 1)));
+    topology->Add("core_siblings", Text(Mask(0, cpus_)));
+    topology->Add("package_cpus", Text(Mask(0, cpus_)));
     Ref<StaticDir> cpu = Dir();
     cpu->Add("topology", std::move(topology));
     dir->Add(StrPrintf("cpu%d", i), std::move(cpu));
@@ -53,6 +77,8 @@ Ref<Inode> SysFs::root() {
   root->Add("dev", std::move(dev));
   Ref<StaticDir> node0 = Dir();
   node0->Add("cpulist", Text(cpus_ > 1 ? StrPrintf("0-%d\n", cpus_ - 1) : "0\n"));
+  node0->Add("cpumap", Text(Mask(0, cpus_)));
+  node0->Add("distance", Text("10\n"));
   Ref<StaticDir> node = Dir();
   node->Add("node0", std::move(node0));
   node->Add("online", Text("0\n"));

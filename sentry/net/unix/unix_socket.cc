@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include <cstring>
+#include <set>
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespaces.h"
@@ -93,12 +94,42 @@ ErrnoOr<int> CheckType(int type, int protocol) {
 
 PeerIdentity IdentityOf(Task& t) { return {Ref<ThreadGroup>(&t.group()), t.creds_ref()}; }
 
+// Not owned: a socket leaves when it goes.
+struct SocketList {
+  Mutex<LockRank::kSocketList> mu;
+  std::set<UnixSocket*> sockets ABSL_GUARDED_BY(mu);
+};
+
+SocketList& AllSockets() {
+  static auto* const list = new SocketList;
+  return *list;
+}
+
 template <typename T>
 std::string Bytes(const T& value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
 }  // namespace
+
+std::vector<UnixSocketInfo> ListUnixSockets() {
+  std::vector<Ref<UnixSocket>> sockets;
+  {
+    SocketList& list = AllSockets();
+    MutexLock l(list.mu);
+    for (UnixSocket* socket : list.sockets) {
+      if (socket->TryIncRef()) sockets.push_back(Ref<UnixSocket>::Adopt(socket));
+    }
+  }
+  std::vector<UnixSocketInfo> out;
+  for (const Ref<UnixSocket>& s : sockets) {
+    UnixEndpoint& e = s->endpoint();
+    ErrnoOr<Attr> attr = s->inode().GetAttr();
+    out.push_back({s->id(), attr.ok() ? attr->ino : 0, e.type(), e.listening(), e.peer() != nullptr,
+                   e.local()});
+  }
+  return out;
+}
 
 SocketCreds CredsOf(Task& t) {
   return {Ref<ThreadGroup>(&t.group()), t.creds().ruid, t.creds().rgid};
@@ -112,9 +143,18 @@ UnixSocket::UnixSocket(const Ref<const Credentials>& creds, uint32_t flags,
                        Ref<UnixEndpoint> endpoint)
     : Socket(NumberedAnonPath("sockfs", "socket", S_IFSOCK | 0777, *creds), flags, creds, AF_UNIX,
              endpoint->type(), 0),
-      endpoint_(std::move(endpoint)) {}
+      endpoint_(std::move(endpoint)) {
+  SocketList& list = AllSockets();
+  MutexLock l(list.mu);
+  list.sockets.insert(this);
+}
 
 UnixSocket::~UnixSocket() {
+  {
+    SocketList& list = AllSockets();
+    MutexLock l(list.mu);
+    list.sockets.erase(this);
+  }
   endpoint_->Close();
   CollectSocketsInFlight();
 }

@@ -49,6 +49,15 @@ ErrnoOr<Ref<Socket>> NewUnixSocket(const Ref<const Credentials>& creds, int type
 ErrnoOr<std::pair<Ref<Socket>, Ref<Socket>>> NewUnixPair(Task& t, int type, int protocol,
                                                          uint32_t flags);
 
+// What /proc/net/unix shows of each socket that a file stands for.
+struct UnixSocketInfo {
+  uint64_t id = 0, ino = 0;
+  int type = 0;
+  bool listening = false, connected = false;
+  SocketAddress local;
+};
+std::vector<UnixSocketInfo> ListUnixSockets();
+
 // The pid of `process`, which may have ended, as `t` sees it; 0 if it cannot be seen, or for null.
 Tid SeenPid(Task& t, const Ref<ThreadGroup>& process);
 // Credentials of a task as messages carry them: the real ids.

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "sentry/fs/pipe/pipe.h"
+#include "sentry/kernel/task_state.h"
 #include "syscalls/dispatch/blocking.h"
 #include "syscalls/fs/file/common.h"
 
@@ -134,6 +135,13 @@ Status CheckCopyRange(Task& t, File& in, File& out, const Offset& from, const Of
   return Ok();
 }
 
+// Counts what was moved as read and written, as Linux does for calls that name two files.
+ErrnoOr<size_t> CountMoved(Task& t, ErrnoOr<size_t> n) {
+  t.state().io.CountRead(n.ok() ? *n : 0);
+  t.state().io.CountWrite(n.ok() ? *n : 0);
+  return n;
+}
+
 }  // namespace
 
 ErrnoOr<size_t> Sendfile(Task& t, FdNum out_fd, FdNum in_fd, UserAddr offset_addr, size_t count) {
@@ -146,7 +154,7 @@ ErrnoOr<size_t> Sendfile(Task& t, FdNum out_fd, FdNum in_fd, UserAddr offset_add
   if ((out->flags() & O_APPEND) != 0) return Errno::kInval;
   count = TRY(CheckLength(count));
   Mover mover(t, *in, from, *out, to);
-  return mover.Run(count, false, false);
+  return CountMoved(t, mover.Run(count, false, false));
 }
 
 ErrnoOr<size_t> CopyFileRange(Task& t, FdNum in_fd, UserAddr in_offset, FdNum out_fd,
@@ -161,7 +169,7 @@ ErrnoOr<size_t> CopyFileRange(Task& t, FdNum in_fd, UserAddr in_offset, FdNum ou
   count = std::min(count, kMaxTransfer);
   if (count == 0) return size_t{0};
   Mover mover(t, *in, from, *out, to);
-  return mover.Run(count, false, false);
+  return CountMoved(t, mover.Run(count, false, false));
 }
 
 ErrnoOr<size_t> Splice(Task& t, FdNum in_fd, UserAddr in_offset, FdNum out_fd,

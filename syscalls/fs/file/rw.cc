@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "sentry/kernel/task_state.h"
 #include "sentry/net/socket.h"
 #include "syscalls/dispatch/blocking.h"
 #include "syscalls/fs/file/common.h"
@@ -69,6 +70,16 @@ ErrnoOr<size_t> BlockWithin(Task& t, File& file, EventMask mask, int64_t deadlin
 ErrnoOr<size_t> CheckBuffer(UserAddr buf, size_t count) {
   if (!IsUserRange(buf, count)) return Errno::kFault;
   return std::min(count, kMaxTransfer);
+}
+
+// For /proc/PID/io.
+ErrnoOr<size_t> CountRead(Task& t, ErrnoOr<size_t> n) {
+  t.state().io.CountRead(n.ok() ? *n : 0);
+  return n;
+}
+ErrnoOr<size_t> CountWrite(Task& t, ErrnoOr<size_t> n) {
+  t.state().io.CountWrite(n.ok() ? *n : 0);
+  return n;
 }
 
 }  // namespace
@@ -139,13 +150,13 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
 ErrnoOr<size_t> Read(Task& t, FdNum fd, UserAddr buf, size_t count) {
   Ref<File> file = TRY(t.fds().GetReadable(fd));
   UserOut dst(t.mem(), buf, TRY(CheckBuffer(buf, count)));
-  return DoRead(t, *file, dst, -1, 0);
+  return CountRead(t, DoRead(t, *file, dst, -1, 0));
 }
 
 ErrnoOr<size_t> Write(Task& t, FdNum fd, UserAddr buf, size_t count) {
   Ref<File> file = TRY(t.fds().GetWritable(fd));
   UserIn src(t.mem(), buf, TRY(CheckBuffer(buf, count)));
-  return DoWrite(t, *file, src, -1, 0);
+  return CountWrite(t, DoWrite(t, *file, src, -1, 0));
 }
 
 ErrnoOr<size_t> Pread64(Task& t, FdNum fd, UserAddr buf, size_t count, int64_t offset) {
@@ -154,7 +165,7 @@ ErrnoOr<size_t> Pread64(Task& t, FdNum fd, UserAddr buf, size_t count, int64_t o
   if (!file->seekable()) return Errno::kSpipe;
   if (!file->readable()) return Errno::kBadf;
   UserOut dst(t.mem(), buf, TRY(CheckBuffer(buf, count)));
-  return DoRead(t, *file, dst, offset, 0);
+  return CountRead(t, DoRead(t, *file, dst, offset, 0));
 }
 
 ErrnoOr<size_t> Pwrite64(Task& t, FdNum fd, UserAddr buf, size_t count, int64_t offset) {
@@ -163,19 +174,19 @@ ErrnoOr<size_t> Pwrite64(Task& t, FdNum fd, UserAddr buf, size_t count, int64_t 
   if (!file->seekable()) return Errno::kSpipe;
   if (!file->writable()) return Errno::kBadf;
   UserIn src(t.mem(), buf, TRY(CheckBuffer(buf, count)));
-  return DoWrite(t, *file, src, offset, 0);
+  return CountWrite(t, DoWrite(t, *file, src, offset, 0));
 }
 
 ErrnoOr<size_t> Readv(Task& t, FdNum fd, UserAddr iov, uint64_t count) {
   Ref<File> file = TRY(t.fds().GetReadable(fd));
   UserOut dst(t.mem(), TRY(ImportIovec(t.mem(), iov, count)));
-  return DoRead(t, *file, dst, -1, 0);
+  return CountRead(t, DoRead(t, *file, dst, -1, 0));
 }
 
 ErrnoOr<size_t> Writev(Task& t, FdNum fd, UserAddr iov, uint64_t count) {
   Ref<File> file = TRY(t.fds().GetWritable(fd));
   UserIn src(t.mem(), TRY(ImportIovec(t.mem(), iov, count)));
-  return DoWrite(t, *file, src, -1, 0);
+  return CountWrite(t, DoWrite(t, *file, src, -1, 0));
 }
 
 ErrnoOr<size_t> Preadv(Task& t, FdNum fd, UserAddr iov, uint64_t count, int64_t offset,
@@ -198,7 +209,7 @@ ErrnoOr<size_t> Preadv2(Task& t, FdNum fd, UserAddr iov, uint64_t count, int64_t
   if (!file->readable()) return Errno::kBadf;
   if ((flags & ~kReadFlags) != 0) return Errno::kOpnotsupp;
   UserOut dst(t.mem(), TRY(ImportIovec(t.mem(), iov, count)));
-  return DoRead(t, *file, dst, offset, flags);
+  return CountRead(t, DoRead(t, *file, dst, offset, flags));
 }
 
 ErrnoOr<size_t> Pwritev2(Task& t, FdNum fd, UserAddr iov, uint64_t count, int64_t offset, uint64_t,
@@ -210,7 +221,7 @@ ErrnoOr<size_t> Pwritev2(Task& t, FdNum fd, UserAddr iov, uint64_t count, int64_
   if ((flags & ~kWriteFlags) != 0) return Errno::kOpnotsupp;
   if ((flags & RWF_APPEND) != 0 && (flags & kNoAppend) != 0) return Errno::kInval;
   UserIn src(t.mem(), TRY(ImportIovec(t.mem(), iov, count)));
-  return DoWrite(t, *file, src, offset, flags);
+  return CountWrite(t, DoWrite(t, *file, src, offset, flags));
 }
 
 ErrnoOr<int64_t> Lseek(Task& t, FdNum fd, int64_t offset, uint32_t whence) {
