@@ -117,6 +117,42 @@ TEST(EpollDetailTest, NestingDepth) {
   EXPECT_THAT(e[0].Ctl(EPOLL_CTL_ADD, e[0].fd.get(), EPOLLIN), SyscallFailsWithErrno(EINVAL));
 }
 
+// The same bound for a chain that grows at its lower end, and for two that are joined.
+TEST(EpollDetailTest, NestingDepthFromAbove) {
+  Epoll e[8];
+  int i = 1;
+  int result = 0;
+  for (; i < 8 && result == 0; i++) result = e[i - 1].Ctl(EPOLL_CTL_ADD, e[i].fd.get(), EPOLLIN);
+  EXPECT_THAT(result, SyscallFailsWithErrno(ELOOP));
+  EXPECT_EQ(i, 6);
+  Epoll f[6];
+  for (int j : {1, 2, 4, 5}) {
+    ASSERT_THAT(f[j - 1].Ctl(EPOLL_CTL_ADD, f[j].fd.get(), EPOLLIN), SyscallSucceeds());
+  }
+  EXPECT_THAT(f[2].Ctl(EPOLL_CTL_ADD, f[3].fd.get(), EPOLLIN), SyscallFailsWithErrno(ELOOP));
+}
+
+// Layers that all watch the next would wake exponentially many.
+TEST(EpollDetailTest, LayersAreBounded) {
+  constexpr int kWide = 40;
+  std::vector<Epoll> layers[4];
+  for (auto& layer : layers) layer = std::vector<Epoll>(kWide);
+  int error = 0;
+  for (int i = 0; i < 3 && error == 0; ++i) {
+    for (Epoll& upper : layers[i + 1]) {
+      for (Epoll& lower : layers[i]) {
+        if (error == 0 && upper.Ctl(EPOLL_CTL_ADD, lower.fd.get(), EPOLLIN) != 0) error = errno;
+      }
+    }
+  }
+  Pipe p;
+  for (Epoll& e : layers[0]) {
+    if (error == 0 && e.Ctl(EPOLL_CTL_ADD, p.fds[0], EPOLLIN) != 0) error = errno;
+  }
+  EXPECT_EQ(error, EINVAL);
+  ASSERT_EQ(write(p.fds[1], "x", 1), 1);
+}
+
 TEST(EpollDetailTest, SameFileTwoNumbersAreTwo) {
   Epoll e;
   Pipe p;

@@ -12,6 +12,9 @@ namespace runsc {
 namespace {
 
 constexpr int kMaxNesting = 4;
+// What one event may wake through watchers of watchers, as Linux bounds it: layers of instances
+// that all watch the next layer would multiply.
+constexpr size_t kMaxWakes = 500;
 constexpr uint32_t kPrivateBits = EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE;
 
 }  // namespace
@@ -44,6 +47,7 @@ Epoll::Epoll(const Ref<const Credentials>& creds)
 
 Epoll::~Epoll() {
   MutexLock topology(FileReleaseLock());
+  for (auto& [inner, count] : inner_) inner->outer_.erase(this);
   MutexLock l(mu_);
   for (auto& [key, entry] : entries_) {
     entry->file_->RemoveReleaseHook(this);
@@ -86,22 +90,60 @@ void Epoll::Disarm(Entry& entry) {
   entry.armed_ = false;
 }
 
-int Epoll::DepthBelow() const {
-  int deepest = 0;
-  for (const auto& [inner, count] : inner_) deepest = std::max(deepest, 1 + inner->DepthBelow());
-  return deepest;
+// The instances below one, each once with the longest way down to it.
+struct Epoll::Below {
+  std::map<Epoll*, int> depth;
+};
+
+void Epoll::LookBelow(int depth, Below* out) {
+  auto [it, fresh] = out->depth.try_emplace(this, depth);
+  if (!fresh && it->second >= depth) return;
+  it->second = depth;
+  if (depth > kMaxNesting) return;
+  for (auto& [inner, count] : inner_) inner->LookBelow(depth + 1, out);
 }
 
-bool Epoll::Reaches(const Epoll* target) const {
-  if (this == target) return true;
-  return std::any_of(inner_.begin(), inner_.end(),
-                     [&](const auto& row) { return row.first->Reaches(target); });
+// How many watchers an event here wakes, each as often as there are ways up to it.
+size_t Epoll::WakesAbove(std::map<const Epoll*, size_t>* known) const {
+  if (auto it = known->find(this); it != known->end()) return it->second;
+  size_t wakes = 0;
+  for (const auto& [outer, count] : outer_) {
+    wakes += static_cast<size_t>(count) * (1 + outer->WakesAbove(known));
+    if (wakes > kMaxWakes) break;
+  }
+  known->emplace(this, wakes);
+  return wakes;
 }
 
-// Depth above is bounded because every Add on the way up was checked against the whole below it.
-Status Epoll::CheckTopology(Epoll& inner) {
-  if (inner.Reaches(this)) return Errno::kLoop;
-  return inner.DepthBelow() + 1 > kMaxNesting ? Status(Errno::kLoop) : Ok();
+// No more ways up than kMaxWakes, so this is short.
+int Epoll::LevelsAbove() const {
+  int levels = 0;
+  for (const auto& [outer, count] : outer_) levels = std::max(levels, 1 + outer->LevelsAbove());
+  return levels;
+}
+
+// Chains are bounded whichever end they grow at: an event goes up them on one stack.
+Status Epoll::Link(Epoll& inner) {
+  Below below;
+  inner.LookBelow(1, &below);
+  const int above = LevelsAbove();
+  for (const auto& [epoll, depth] : below.depth) {
+    if (epoll == this || depth + above > kMaxNesting) return Errno::kLoop;
+  }
+  ++inner_[&inner];
+  ++inner.outer_[this];
+  std::map<const Epoll*, size_t> known;
+  for (const auto& [epoll, depth] : below.depth) {
+    if (epoll->WakesAbove(&known) <= kMaxWakes) continue;
+    Unlink(inner);
+    return Errno::kInval;
+  }
+  return Ok();
+}
+
+void Epoll::Unlink(Epoll& inner) {
+  if (--inner_[&inner] == 0) inner_.erase(&inner);
+  if (--inner.outer_[this] == 0) inner.outer_.erase(this);
 }
 
 Status Epoll::Add(FdNum fd, File& file, uint32_t events, uint64_t data) {
@@ -113,14 +155,16 @@ Status Epoll::Add(FdNum fd, File& file, uint32_t events, uint64_t data) {
     return Errno::kInval;
   }
   MutexLock topology(FileReleaseLock());
-  if (inner != nullptr) TRY(CheckTopology(*inner));
   MutexLock l(mu_);
   auto [it, fresh] = entries_.try_emplace(Key{&file, fd.value});
   if (!fresh) return Errno::kExist;
+  if (Status linked = inner != nullptr ? Link(*inner) : Ok(); !linked.ok()) {
+    entries_.erase(it);
+    return linked;
+  }
   it->second = std::make_unique<Entry>(this, &file, fd.value);
   it->second->events_ = events | EPOLLERR | EPOLLHUP;
   it->second->data_ = data;
-  if (inner != nullptr) ++inner_[inner];
   file.AddReleaseHook(this);
   Arm(*it->second);
   return Ok();
@@ -148,7 +192,7 @@ Status Epoll::Remove(FdNum fd, File& file) {
   Disarm(*it->second);
   file.RemoveReleaseHook(this);
   entries_.erase(it);
-  if (inner != nullptr && --inner_[inner] == 0) inner_.erase(inner);
+  if (inner != nullptr) Unlink(*inner);
   return Ok();
 }
 

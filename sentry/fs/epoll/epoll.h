@@ -52,9 +52,13 @@ class Epoll final : public File, public FileReleaseHook {
   using Key = std::pair<File*, int32_t>;
 
   void Enqueue(Entry* entry);
-  Status CheckTopology(Epoll& inner);
-  int DepthBelow() const;
-  bool Reaches(const Epoll* target) const;
+  // Notes that this one watches `inner`. ELOOP, EINVAL if events would have too far to go.
+  Status Link(Epoll& inner);
+  void Unlink(Epoll& inner);
+  struct Below;
+  void LookBelow(int depth, Below* out);
+  int LevelsAbove() const;
+  size_t WakesAbove(std::map<const Epoll*, size_t>* known) const;
   void Arm(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Disarm(Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Unready(Entry& entry);
@@ -66,8 +70,8 @@ class Epoll final : public File, public FileReleaseHook {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   WaitQueue queue_;
-  // Guarded by FileReleaseLock(): instances that this one watches, with counts.
-  std::map<Epoll*, int> inner_;
+  // Guarded by FileReleaseLock(): instances that this one watches, with counts, and that watch it.
+  std::map<Epoll*, int> inner_, outer_;
   Mutex<LockRank::kEpoll> mu_;
   std::map<Key, std::unique_ptr<Entry>> entries_ ABSL_GUARDED_BY(mu_);
   Mutex<LockRank::kEpollReady> ready_mu_;
