@@ -268,4 +268,29 @@ TEST_F(PipeTest, ManyThreadsThroughOnePipe) {
   for (auto& thread : writers) thread.join();
 }
 
+// A packet takes a page's place however short it is.
+TEST(PipePacketTest, AsManyAsPages) {
+  int p[2];
+  ASSERT_THAT(pipe2(p, O_DIRECT | O_NONBLOCK), SyscallSucceeds());
+  auto fill = [&] {
+    int n = 0;
+    while (n < 100'000 && write(p[1], "x", 1) == 1) ++n;
+    EXPECT_EQ(errno, EAGAIN);
+    return n;
+  };
+  EXPECT_EQ(fill(), 16);
+  pollfd q = {p[1], POLLOUT, 0};
+  EXPECT_EQ(poll(&q, 1, 0), 0);
+  EXPECT_THAT(fcntl(p[1], F_SETPIPE_SZ, 4096), SyscallFailsWithErrno(EBUSY));
+  char byte[10];
+  EXPECT_EQ(read(p[0], byte, 10), 1);
+  EXPECT_EQ(poll(&q, 1, 0), 1);
+  EXPECT_EQ(fill(), 1);
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(read(p[0], byte, 10), 1);
+  ASSERT_THAT(fcntl(p[1], F_SETPIPE_SZ, 4096), SyscallSucceeds());
+  EXPECT_EQ(fill(), 1);
+  close(p[0]);
+  close(p[1]);
+}
+
 }  // namespace

@@ -262,4 +262,24 @@ TEST(TerminalControlTest, LesserRequests) {
   EXPECT_THAT(ioctl(pty.master.get(), TIOCSIG, 999), SyscallFailsWithErrno(EINVAL));
 }
 
+// Lines, ends of file and echo that nobody reads do not pile up for ever.
+TEST(TerminalBoundsTest, KeyboardWaitsForTheReader) {
+  for (char c : {'\n', '\4', '\22', 'x'}) {
+    Pty pty;
+    Fd slave = pty.Open();
+    int flags = fcntl(pty.master.get(), F_GETFL);
+    ASSERT_THAT(fcntl(pty.master.get(), F_SETFL, flags | O_NONBLOCK), SyscallSucceeds());
+    std::string many(4000, c);
+    size_t taken = 0;
+    for (int i = 0; i < 500; ++i) {
+      ssize_t n = write(pty.master.get(), many.data(), many.size());
+      if (n > 0) taken += static_cast<size_t>(n);
+    }
+    if (c == '\n' || c == '\4') EXPECT_LT(taken, 500'000u) << int{c};
+    int waiting = 0;
+    ASSERT_THAT(ioctl(pty.master.get(), FIONREAD, &waiting), SyscallSucceeds());
+    EXPECT_LT(waiting, 300'000) << int{c};
+  }
+}
+
 }  // namespace

@@ -101,6 +101,11 @@ ErrnoOr<size_t> Pipe::Read(UserOut& dst) {
   return result;
 }
 
+bool Pipe::NoSlotLocked(bool packet) const {
+  bool joins = !packet && !segments_.empty() && !segments_.back().packet;
+  return !joins && segments_.size() >= capacity_ / kPageSize;
+}
+
 ErrnoOr<size_t> Pipe::WriteLocked(UserIn& src, bool packet) {
   if (readers_ == 0) return Errno::kPipe;
   size_t want = src.remaining();
@@ -108,6 +113,7 @@ ErrnoOr<size_t> Pipe::WriteLocked(UserIn& src, bool packet) {
   size_t room = capacity_ > used_ ? capacity_ - used_ : 0;
   if (packet) want = std::min(want, kAtomic);
   if (room == 0 || (room < want && want <= kAtomic)) return Errno::kWouldBlock;
+  if (NoSlotLocked(packet)) return Errno::kWouldBlock;
   size_t moved = TRY(PutLocked(src, std::min(want, room)));
   if (!packet && !segments_.empty() && !segments_.back().packet) {
     segments_.back().length += moved;
@@ -153,7 +159,8 @@ EventMask Pipe::Poll(bool reader, bool writer) {
     if (writers_ == 0 && writers_opened_ > 0) ready |= EPOLLHUP;
   }
   if (writer) {
-    if (used_ < capacity_ && capacity_ - used_ >= kAtomic) ready |= EPOLLOUT | EPOLLWRNORM;
+    bool room = used_ < capacity_ && capacity_ - used_ >= kAtomic;
+    if (room && !NoSlotLocked(false)) ready |= EPOLLOUT | EPOLLWRNORM;
     if (readers_ == 0) ready |= EPOLLERR;
   }
   return ready;
@@ -223,7 +230,7 @@ ErrnoOr<size_t> Pipe::SetCapacity(uint64_t bytes, bool privileged) {
     MutexLock l(mu_);
     if (size > capacity_ && size > kMaxCapacity && !privileged) return Errno::kPerm;
     if (size > kLargest) return Errno::kNomem;
-    if (size < used_) return Errno::kBusy;
+    if (size < used_ || segments_.size() > size / kPageSize) return Errno::kBusy;
     capacity_ = size;
   }
   queue_.Notify(EPOLLOUT | EPOLLWRNORM);

@@ -57,6 +57,8 @@ class Pipe : public RefCounted {
   void CopyOutLocked(char* to, size_t at, size_t n) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ErrnoOr<size_t> TakeLocked(UserOut& dst, size_t n) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ErrnoOr<size_t> PutLocked(UserIn& src, size_t n) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Each packet takes a page's place, as in Linux: else packets of a byte could fill memory.
+  bool NoSlotLocked(bool packet) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void GrowLocked(size_t need) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ErrnoOr<size_t> ReadLocked(UserOut& dst) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   ErrnoOr<size_t> WriteLocked(UserIn& src, bool packet) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

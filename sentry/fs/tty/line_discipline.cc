@@ -46,7 +46,7 @@ void LineDiscipline::SetTermios(const abi::Termios2& termios) {
   if (was && !canonical()) {
     ready_ += line_;
     line_.clear();
-    lines_.clear();
+    DropLines();
   } else if (!was && canonical() && !ready_.empty()) {
     lines_.push_back({ready_.size(), false});
   }
@@ -56,7 +56,12 @@ void LineDiscipline::SetTermios(const abi::Termios2& termios) {
 void LineDiscipline::FlushInput() {
   line_.clear();
   ready_.clear();
+  DropLines();
+}
+
+void LineDiscipline::DropLines() {
   lines_.clear();
+  ends_ = 0;
 }
 
 // Control characters show as ^X with ECHOCTL.
@@ -162,6 +167,7 @@ bool LineDiscipline::TypeEdit(char c, std::string* echo) {
 void LineDiscipline::EndLine(char c, bool keep) {
   if (keep) line_ += c;
   lines_.push_back({line_.size(), !keep});
+  if (!keep) ++ends_;
   ready_ += line_;
   line_.clear();
 }
@@ -184,30 +190,37 @@ void LineDiscipline::TypeData(char c, std::string* echo) {
   }
 }
 
+// A full line that is not ended yet still takes its end and its editing keys; other bytes are lost.
+void LineDiscipline::TypeOne(char c, std::string* echo, std::vector<int>* signals) {
+  const bool full = InputFull();
+  if ((termios_.iflag & ISTRIP) != 0) c = static_cast<char>(c & 0x7f);
+  if (literal_) {
+    literal_ = false;
+    Echo(c, echo);
+    if (!full) line_ += c;
+    return;
+  }
+  if (TypeFlow(c) || TypeSignal(c, echo, signals)) return;
+  if (c == '\r') {
+    if ((termios_.iflag & IGNCR) != 0) return;
+    if ((termios_.iflag & ICRNL) != 0) c = '\n';
+  } else if (c == '\n' && (termios_.iflag & INLCR) != 0) {
+    c = '\r';
+  }
+  if (canonical() && TypeEdit(c, echo)) return;
+  if (full && c != '\n' && !Is(VEOF, c)) return;
+  TypeData(c, echo);
+}
+
 size_t LineDiscipline::Type(std::string_view bytes, std::string* echo, std::vector<int>* signals) {
   size_t taken = 0;
+  std::string lost;
   for (char c : bytes) {
-    // A full canonical line still takes its end and its editing keys; other bytes are lost.
-    bool full = ready_.size() + line_.size() >= kMaxInput;
-    if (full && !canonical()) break;
+    // With a line to read the keyboard waits for that.
+    if (InputFull() && (!canonical() || !lines_.empty())) break;
     ++taken;
-    if ((termios_.iflag & ISTRIP) != 0) c = static_cast<char>(c & 0x7f);
-    if (literal_) {
-      literal_ = false;
-      Echo(c, echo);
-      if (!full) line_ += c;
-      continue;
-    }
-    if (TypeFlow(c) || TypeSignal(c, echo, signals)) continue;
-    if (c == '\r') {
-      if ((termios_.iflag & IGNCR) != 0) continue;
-      if ((termios_.iflag & ICRNL) != 0) c = '\n';
-    } else if (c == '\n' && (termios_.iflag & INLCR) != 0) {
-      c = '\r';
-    }
-    if (canonical() && TypeEdit(c, echo)) continue;
-    if (full && c != '\n' && !Is(VEOF, c)) continue;
-    TypeData(c, echo);
+    lost.clear();
+    TypeOne(c, echo->size() < kMaxEcho ? echo : &lost, signals);
   }
   return taken;
 }
@@ -230,7 +243,10 @@ ErrnoOr<size_t> LineDiscipline::ReadLine(UserOut& dst) {
   if (n > 0) n = TRY(dst.Write(ready_.data(), n));
   ready_.erase(0, n);
   line.length -= n;
-  if (line.length == 0) lines_.pop_front();
+  if (line.length == 0) {
+    if (line.eof) --ends_;
+    lines_.pop_front();
+  }
   return n;
 }
 

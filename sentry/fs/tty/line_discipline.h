@@ -18,6 +18,8 @@ namespace runsc {
 class LineDiscipline {
  public:
   static constexpr size_t kMaxInput = 4096;
+  // Echo that nobody reads is lost from here on, as in Linux when its buffer is full.
+  static constexpr size_t kMaxEcho = 16384;
 
   LineDiscipline();
 
@@ -49,9 +51,12 @@ class LineDiscipline {
   void SetStopped(bool stopped) { stopped_ = stopped; }
 
  private:
+  bool InputFull() const { return ready_.size() + line_.size() + ends_ >= kMaxInput; }
+  void DropLines();
   bool Has(uint32_t lflag) const { return (termios_.lflag & lflag) != 0; }
   bool Is(int index, char c) const;
   // Each answers whether the byte was used up.
+  void TypeOne(char c, std::string* echo, std::vector<int>* signals);
   bool TypeSignal(char c, std::string* echo, std::vector<int>* signals);
   bool TypeFlow(char c);
   bool TypeEdit(char c, std::string* echo);
@@ -72,6 +77,7 @@ class LineDiscipline {
     bool eof;  // ended by VEOF, whose byte is not in ready_
   };
   std::deque<Line> lines_;         // how ready_ splits (canonical)
+  size_t ends_ = 0;                // of them those with eof, which take room too
   bool literal_ = false;           // VLNEXT came
   bool stopped_ = false;
   size_t column_ = 0;

@@ -132,5 +132,24 @@ TEST(LineDisciplineTest, FullInputStillEndsTheLine) {
   EXPECT_EQ(Read(d, 10000)->size(), LineDiscipline::kMaxInput + 1);
 }
 
+// However much is typed while nobody reads: input, echo and ends of file are bounded.
+TEST(LineDisciplineTest, NothingGrowsWithoutBound) {
+  for (char c : {'\n', '\x04', '\x03', '\x12', '\x15', '\x7f', 'x'}) {
+    LineDiscipline d;
+    std::string echo;
+    std::vector<int> signals;
+    std::string many(2000, c);
+    d.Type(std::string(4000, 'l'), &echo, &signals);
+    size_t taken = 0;
+    for (int i = 0; i < 10; ++i) {
+      taken += d.Type(many, &echo, &signals);
+      signals.clear();
+    }
+    EXPECT_LT(echo.size(), 4 * LineDiscipline::kMaxEcho) << int{c};
+    EXPECT_LE(d.available(), LineDiscipline::kMaxInput + 1);
+    if (c == '\n' || c == '\x04') EXPECT_LE(taken, LineDiscipline::kMaxInput);
+  }
+}
+
 }  // namespace
 }  // namespace runsc

@@ -39,7 +39,8 @@ ErrnoOr<size_t> Terminal::MasterWrite(UserIn& src) {
   ErrnoOr<size_t> failed = size_t{0};
   {
     MutexLock l(mu_);
-    while (src.remaining() > 0) {
+    // A piece a call: what it rings and echoes is bounded, and a signal can end the write.
+    while (src.remaining() > 0 && total < LineDiscipline::kMaxInput) {
       UserIn look = src;
       failed = look.Read(chunk, sizeof(chunk));
       if (!failed.ok()) break;
@@ -217,6 +218,7 @@ void Terminal::SetTermios(const abi::Termios2& termios, bool flush_input) {
     discipline_.SetTermios(termios);
   }
   slave_queue_.Notify(EPOLLIN | EPOLLOUT);
+  master_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
 }
 
 void Terminal::SetWinsize(const abi::Winsize& size) {
@@ -236,6 +238,7 @@ Status Terminal::Flush(int what) {
     if (what != TCIFLUSH) output_.clear();
   }
   slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  master_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
   SignalRoom();
   return Ok();
 }

@@ -21,6 +21,7 @@ constexpr uint32_t kReadFlags = RWF_HIPRI | RWF_NOWAIT;
 constexpr uint32_t kWriteFlags =
     RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | 0x20 /* RWF_NOAPPEND */;
 constexpr uint32_t kNoAppend = 0x20;
+constexpr size_t kLongWrite = 64 << 10;
 
 // Pipes, sockets and terminals take a write in several pieces; write(2) goes on until all is in.
 bool TakesPieces(File& file) {
@@ -135,6 +136,8 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
     }
     done += *n;
     if (*n == 0 || io.nonblock) break;
+    // What takes any amount at once must not keep a signal waiting for long.
+    if (done >= kLongWrite && t.Interrupted()) break;
   } while (again && src.remaining() != 0);
   if (error == Errno::kPipe && !regular && file.inode().type() != S_IFCHR) {
     RaiseSelf(t, Signal(SIGPIPE));
