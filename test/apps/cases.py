@@ -60,6 +60,11 @@ CORE = [
     Case("procps", "ps -o comm= -p $$; ps ax -o comm= | grep -qx ps && echo self; free -b | awk '/Mem/ {print ($2>0)}'; uptime >/dev/null && echo ok; "
          "pgrep -x bash >/dev/null && echo found; sleep 100 & pkill -P $$ sleep; wait; echo $?; df / >/dev/null && echo df; mount | grep -c 'on /proc type proc'"),
     Case("lslocks", "python3 $PROGRAMS/lslocks.py"),
+    Case("lsof-sockets", "python3 -c \"import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('here.sock'); s.listen(); a, b = socket.socketpair(socket.AF_UNIX, "
+         "socket.SOCK_SEQPACKET); open('up', 'w'); time.sleep(60)\" & until test -e up; do sleep 0.05; done; lsof -a -U -p $! -Fn | grep ^n; kill $!"),
+    Case("lscpu", "lscpu | grep -E '^(Architecture|CPU op-mode|CPU.s.|On-line|Vendor)' | tr -s ' '; lscpu -p=CPU,SOCKET | grep -v '#'"),
+    Case("process-io", "python3 -c \"import os; f = lambda: dict(l.split(': ') for l in open('/proc/self/io')); a = f(); os.write(os.open('x', os.O_CREAT | os.O_WRONLY), b'y' * 5000); "
+         "b = f(); print(*(int(b[k]) - int(a[k]) for k in ('wchar', 'syscw')))\""),
     Case("lsof", "exec 9>open-file; lsof -p $$ -a -d 9 -Fn | tail -1 | xargs basename; lsof -p $$ >/dev/null && echo ok"),
     Case("strace", "strace -V >/dev/null && echo present"),
     Case("mktemp-flock", "f=$(mktemp); (flock 9; echo locked) 9>$f; flock -n $f echo again; rm $f; mkfifo p; echo through > p & cat p"),
