@@ -112,7 +112,7 @@ IoSignal::Ids IoSignal::owner_ids() {
   return target_.ids;
 }
 
-void IoSignal::Signal(IoEvent event) {
+void IoSignal::Tell(std::optional<IoEvent> event) {
   Target to = target();
   if (to.group) {
     for (const Ref<ThreadGroup>& member : to.group->Members()) {
@@ -125,20 +125,21 @@ void IoSignal::Signal(IoEvent event) {
   }
 }
 
-void IoSignal::SendTo(const Target& from, ThreadGroup& group, Task* thread, IoEvent event) {
+void IoSignal::SendTo(const Target& from, ThreadGroup& group, Task* thread,
+                      std::optional<IoEvent> event) {
   Ref<const Credentials> creds = CredsOf(group, thread);
   if (!creds || !MaySignal(from.ids.real, from.ids.effective, *creds)) return;
   int32_t number = signal();
-  if (number != 0) {
+  if (number != 0 && event) {
     runsc::Signal chosen(number);
-    int32_t code = kOwnCodes.Has(chosen) ? abi::kSiSigio : static_cast<int32_t>(event);
+    int32_t code = kOwnCodes.Has(chosen) ? abi::kSiSigio : static_cast<int32_t>(*event);
     SignalInfo info =
-        FromAbi(abi::PollInfo(chosen, code, BandOf(event), fd_.load(std::memory_order_relaxed)));
+        FromAbi(abi::PollInfo(chosen, code, BandOf(*event), fd_.load(std::memory_order_relaxed)));
     Status sent = thread != nullptr ? thread->TrySendSignal(info) : group.TrySendSignal(info);
     if (sent.ok()) return;
     // A realtime signal that finds no room says so by SIGIO.
   }
-  SignalInfo plain = KernelSignalInfo(runsc::Signal(SIGIO));
+  SignalInfo plain = KernelSignalInfo(runsc::Signal(event ? SIGIO : SIGURG));
   if (thread != nullptr) {
     thread->SendSignal(plain);
   } else {

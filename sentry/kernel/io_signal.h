@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "platform/base/mutex.h"
 #include "platform/base/ref.h"
@@ -45,7 +46,8 @@ class IoSignal final : public IoOwner {
   // The descriptor by which the mode was switched on: si_fd.
   void SetDescriptor(FdNum fd) { fd_.store(fd.value, std::memory_order_relaxed); }
 
-  void Signal(IoEvent event) override;
+  void Signal(IoEvent event) override { Tell(event); }
+  void SignalUrgent() override { Tell(std::nullopt); }
 
  private:
   // What the id stood for when it was set. For a process or group, `task` alone: what has that id
@@ -59,7 +61,9 @@ class IoSignal final : public IoOwner {
     bool IsSet() const { return task || process || group; }
   };
   Target target();
-  void SendTo(const Target& from, ThreadGroup& group, Task* thread, IoEvent event);
+  // No event: SIGURG.
+  void Tell(std::optional<IoEvent> event);
+  void SendTo(const Target& from, ThreadGroup& group, Task* thread, std::optional<IoEvent> event);
 
   std::atomic<int32_t> signal_{0};
   std::atomic<int32_t> fd_{-1};

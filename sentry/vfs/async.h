@@ -26,6 +26,8 @@ class IoOwner : public RefCounted {
  public:
   // The caller holds no lock ranked at or above kTaskTree.
   virtual void Signal(IoEvent event) = 0;
+  // SIGURG, whatever signal was chosen and whether or not the file is in O_ASYNC mode.
+  virtual void SignalUrgent() = 0;
 };
 
 // The open files in O_ASYNC mode of one object. Thread-safe; one word while nobody ever was.

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -171,6 +172,30 @@ TEST(UnixUrgentTest, DescriptorsGoWithTheUrgentByte) {
   Say(p.a.get(), "b");
   EXPECT_EQ(Hear(p.b.get()), "b");
   EXPECT_EQ(Hear(watched.b.get()), "");
+}
+
+TEST(UnixUrgentTest, OwnerGetsSigurg) {
+  EXPECT_CHILD_OK([] {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGURG);
+    CHECK_OR_DIE(sigprocmask(SIG_BLOCK, &set, nullptr) == 0);
+    // Ignored by default, which would drop it unseen.
+    CHECK_OR_DIE(signal(SIGURG, [](int) {}) != SIG_ERR);
+    Pair p;
+    timespec soon = Millis(20), long_time = {10, 0};
+    CHECK_OR_DIE(send(p.a.get(), "X", 1, MSG_OOB) == 1);
+    CHECK_OR_DIE(sigtimedwait(&set, nullptr, &soon) == -1 && errno == EAGAIN);
+    CHECK_OR_DIE(fcntl(p.b.get(), F_SETOWN, getpid()) == 0);
+    CHECK_OR_DIE(fcntl(p.b.get(), F_SETSIG, SIGUSR1) == 0);
+    CHECK_OR_DIE(send(p.a.get(), "abc", 3, 0) == 3);
+    CHECK_OR_DIE(sigtimedwait(&set, nullptr, &soon) == -1 && errno == EAGAIN);
+    CHECK_OR_DIE(send(p.a.get(), "deY", 3, MSG_OOB) == 3);
+    siginfo_t info;
+    CHECK_OR_DIE(sigtimedwait(&set, &info, &long_time) == SIGURG);
+    CHECK_OR_DIE(info.si_code == SI_KERNEL);
+    return 0;
+  });
 }
 
 TEST(UnixUrgentTest, Errors) {

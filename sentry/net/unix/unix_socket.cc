@@ -8,7 +8,7 @@
 #include <sys/un.h>
 
 #include <cstring>
-#include <set>
+#include <map>
 
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespaces.h"
@@ -97,12 +97,25 @@ PeerIdentity IdentityOf(Task& t) { return {Ref<ThreadGroup>(&t.group()), t.creds
 // Not owned: a socket leaves when it goes.
 struct SocketList {
   Mutex<LockRank::kSocketList> mu;
-  std::set<UnixSocket*> sockets ABSL_GUARDED_BY(mu);
+  std::map<UnixEndpoint*, UnixSocket*> sockets ABSL_GUARDED_BY(mu);
 };
 
 SocketList& AllSockets() {
   static auto* const list = new SocketList;
   return *list;
+}
+
+// SIGURG to the owner of the socket that got an urgent byte.
+void SignalUrgent(const Ref<UnixEndpoint>& receiver) {
+  Ref<UnixSocket> socket;
+  {
+    SocketList& list = AllSockets();
+    MutexLock l(list.mu);
+    auto it = list.sockets.find(receiver.get());
+    if (it == list.sockets.end() || !it->second->TryIncRef()) return;
+    socket = Ref<UnixSocket>::Adopt(it->second);
+  }
+  if (Ref<IoOwner> owner = socket->io_owner(); owner) owner->SignalUrgent();
 }
 
 template <typename T>
@@ -117,7 +130,7 @@ std::vector<UnixSocketInfo> ListUnixSockets() {
   {
     SocketList& list = AllSockets();
     MutexLock l(list.mu);
-    for (UnixSocket* socket : list.sockets) {
+    for (const auto& [endpoint, socket] : list.sockets) {
       if (socket->TryIncRef()) sockets.push_back(Ref<UnixSocket>::Adopt(socket));
     }
   }
@@ -146,14 +159,14 @@ UnixSocket::UnixSocket(const Ref<const Credentials>& creds, uint32_t flags,
       endpoint_(std::move(endpoint)) {
   SocketList& list = AllSockets();
   MutexLock l(list.mu);
-  list.sockets.insert(this);
+  list.sockets[endpoint_.get()] = this;
 }
 
 UnixSocket::~UnixSocket() {
   {
     SocketList& list = AllSockets();
     MutexLock l(list.mu);
-    list.sockets.erase(this);
+    list.sockets.erase(endpoint_.get());
   }
   endpoint_->Close();
   CollectSocketsInFlight();
@@ -208,7 +221,9 @@ ErrnoOr<size_t> UnixSocket::Send(Task& t, UserIn& src, const SocketAddress& dest
     }
     to = TRY(FindEndpoint(t, destination));
   }
-  return endpoint_->Send(src, to.get(), CredsOf(t), control, send_limit(), urgent);
+  size_t n = TRY(endpoint_->Send(src, to.get(), CredsOf(t), control, send_limit(), urgent));
+  if (urgent && src.remaining() == 0) SignalUrgent(endpoint_->peer());
+  return n;
 }
 
 ErrnoOr<ReceivedMessage> UnixSocket::Receive(Task&, UserOut& dst, uint32_t flags) {
