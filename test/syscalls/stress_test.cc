@@ -1,6 +1,7 @@
 // Many tasks at once on the same objects: what is right must stay right.
 #include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -36,6 +37,23 @@ TEST(StressTest, CreateRenameUnlinkInOneDirectory) {
       stat(b.c_str(), &st);
     }
   });
+}
+
+// The last descriptors of an epoll and of what it watches go at the same moment.
+TEST(StressTest, EpollsAndWhatTheyWatchCloseAtOnce) {
+  constexpr int kEach = 200;
+  for (int round = 0; round < 20; round++) {
+    int fds[2][kEach];
+    for (int i = 0; i < kEach; i++) {
+      fds[0][i] = epoll_create1(0);
+      fds[1][i] = i % 2 == 0 ? eventfd(0, 0) : epoll_create1(0);
+      epoll_event e = {.events = EPOLLIN, .data = {}};
+      ASSERT_EQ(epoll_ctl(fds[0][i], EPOLL_CTL_ADD, fds[1][i], &e), 0);
+    }
+    InThreads(2, [&](int me) {
+      for (int fd : fds[me]) close(fd);
+    });
+  }
 }
 
 // A listing and a removal of the same directory want its locks at the same time.

@@ -50,8 +50,8 @@ Epoll::~Epoll() {
   for (auto& [inner, count] : inner_) inner->outer_.erase(this);
   MutexLock l(mu_);
   for (auto& [key, entry] : entries_) {
-    entry->file_->RemoveReleaseHook(this);
     Disarm(*entry);
+    entry->file_->RemoveReleaseHook(this);  // last: without a hook its end does not wait for us
   }
 }
 
