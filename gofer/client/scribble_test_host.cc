@@ -29,6 +29,12 @@ void Scribble(std::mt19937_64& random, ChannelMemory& m) {
   word->store(static_cast<uint32_t>(value), std::memory_order_relaxed);
 }
 
+// As another process would write it, but in a way that several threads may do at once.
+void PutRequest(ChannelMemory& m, const std::string& bytes) {
+  auto* to = reinterpret_cast<std::atomic<char>*>(m.request_bytes);
+  for (char c : bytes) (to++)->store(c, std::memory_order_relaxed);
+}
+
 std::string RandomRequest(std::mt19937_64& random) {
   std::string bytes(16 + random() % 120, '\0');
   uint32_t op = random() % 25;
@@ -59,7 +65,7 @@ TEST(ScribbleTest, GoferSurvivesAClientThatWritesEverywhere) {
       std::mt19937_64 random(c);
       for (uint32_t sequence = 1; std::chrono::steady_clock::now() < end; ++sequence) {
         std::string bytes = RandomRequest(random);
-        std::memcpy(memory[c].request_bytes, bytes.data(), bytes.size());
+        PutRequest(memory[c], bytes);
         PostRequest(memory[c], sequence, static_cast<uint32_t>(bytes.size()));
         for (int i = 0; i < 20; ++i) Scribble(random, memory[random() % reply.channels]);
         WakeGofer(memory[c]);

@@ -24,7 +24,7 @@ TestServer::TestServer(const std::string& source, bool read_only, int channels_p
     options.connections.push_back(pair[1]);
     options.isolate = getuid() == 0;
     options.channels_per_cpu = channels_per_cpu;
-#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
     options.seccomp = false;  // the sanitizer's own calls are not in the filter
 #endif
     std::string error;

@@ -36,7 +36,7 @@ void Capture(int, siginfo_t* info, void* uc) {
   g_host.entry_si = reinterpret_cast<uint64_t>(info);
   g_host.fpstate = LoadAt<uint64_t>(base, kFpstatePointer);
   const uint64_t end = g_host.fpstate + FpuFrameSize();
-  g_host.bytes.assign(base, base + (end - g_host.address));
+  g_host.bytes.assign(base, base + (end - g_host.address));  // RaiseCaptured made room
 }
 
 struct KernelSigaction {
@@ -47,6 +47,7 @@ struct KernelSigaction {
 };
 
 void RaiseCaptured(int flags) {
+  g_host.bytes.reserve(FpuFrameSize() + 4096);  // a handler must not allocate
   struct sigaction sa{};
   sa.sa_sigaction = Capture;
   sa.sa_flags = SA_SIGINFO | flags;

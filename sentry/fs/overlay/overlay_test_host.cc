@@ -255,6 +255,7 @@ TEST_F(OverlayTest, LowerHardLinksStayOneFile) {
   EXPECT_EQ(Unlink("/a"), Errno::kOk);
   EXPECT_EQ(Stat("/d")->nlink, 1u);
   auto last = Open("/d", O_RDONLY);
+  ASSERT_TRUE(last.ok()) << ErrnoName(last.error());
   EXPECT_EQ(Unlink("/d"), Errno::kOk);
   EXPECT_EQ(vfs::GetAttr((*last)->path())->nlink, 0u);
   EXPECT_EQ(ReadFile(**last), "changed");
