@@ -53,8 +53,10 @@ ErrnoOr<std::string> ReadGuestFile(const std::string& path, FsContext& fs,
   return Errno::kFbig;
 }
 
-// Fields of the lines of a file such as /etc/passwd.
-std::vector<std::vector<std::string_view>> Rows(std::string_view text) {
+// Fields of the lines of a file such as /etc/passwd; they point into `file`.
+std::vector<std::vector<std::string_view>> Rows(std::string&& file) = delete;
+std::vector<std::vector<std::string_view>> Rows(const std::string& file) {
+  std::string_view text = file;
   std::vector<std::vector<std::string_view>> rows;
   while (!text.empty()) {
     size_t newline = text.find('\n');
@@ -136,8 +138,8 @@ HostStatus ResolveUser(const std::string& name, FsContext& fs, const Ref<Credent
   std::string user = name.substr(0, colon);
   std::string group = colon == std::string::npos ? "" : name.substr(colon + 1);
   bool found = Number(user, &process->uid);
-  ErrnoOr<std::string> passwd = ReadGuestFile("/etc/passwd", fs, root);
-  for (const auto& row : Rows(passwd.value_or(""))) {
+  const std::string passwd = ReadGuestFile("/etc/passwd", fs, root).value_or("");
+  for (const auto& row : Rows(passwd)) {
     uint32_t uid = 0;
     if (row.size() < 4 || !Number(row[2], &uid)) continue;
     if (row[0] != user && !(found && uid == process->uid)) continue;
@@ -149,8 +151,8 @@ HostStatus ResolveUser(const std::string& name, FsContext& fs, const Ref<Credent
   }
   if (!found) return TextError("unable to find user %s in the container", user.c_str());
   bool group_found = group.empty() || Number(group, &process->gid);
-  ErrnoOr<std::string> groups = ReadGuestFile("/etc/group", fs, root);
-  for (const auto& row : Rows(groups.value_or(""))) {
+  const std::string groups = ReadGuestFile("/etc/group", fs, root).value_or("");
+  for (const auto& row : Rows(groups)) {
     uint32_t gid = 0;
     if (row.size() < 4 || !Number(row[2], &gid)) continue;
     if (!group.empty() && row[0] == group) {
