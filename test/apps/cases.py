@@ -58,7 +58,7 @@ CORE = [
          "my $p = fork; if (!$p) {exit 5} waitpid $p, 0; print $? >> 8, \"\\n\"; $SIG{ALRM} = sub {print \"alarm\\n\"}; alarm 1; sleep 3; print `echo sub`'"),
     Case("file-strings", "file -b /etc/passwd; file -b /usr/bin/perl | cut -d, -f1; readelf -h /bin/true | grep Type; strings /bin/true | wc -l"),
     Case("procps", "ps -o comm= -p $$; ps ax -o comm= | grep -qx ps && echo self; free -b | awk '/Mem/ {print ($2>0)}'; uptime >/dev/null && echo ok; "
-         "pgrep -x bash >/dev/null && echo found; sleep 100 & pkill -P $$ sleep; wait; echo $?; df / >/dev/null && echo df; mount | grep -c 'on /proc type proc'"),
+         "pgrep -x bash >/dev/null && echo found; sleep 100 & until pkill -P $$ sleep; do :; done; wait; echo $?; df / >/dev/null && echo df; mount | grep -c 'on /proc type proc'"),
     Case("lslocks", "python3 $PROGRAMS/lslocks.py"),
     Case("lsof-sockets", "python3 -c \"import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('here.sock'); s.listen(); a, b = socket.socketpair(socket.AF_UNIX, "
          "socket.SOCK_SEQPACKET); open('up', 'w'); time.sleep(60)\" & until test -e up; do sleep 0.05; done; lsof -a -U -p $! -Fn | grep ^n; kill $!"),
