@@ -258,7 +258,8 @@ void OverlayInode::Renamed(Ref<OverlayInode> parent, std::string_view name) {
 
 namespace {
 
-// Both upper directories of a rename, which may be one.
+// Both upper directories of a rename, which may be one, in any order: who holds one and waits for
+// another (a rename, an rmdir) has the overlay's own two from vfs.
 class TwoDirs {
  public:
   TwoDirs(Inode& a, Inode& b) ABSL_NO_THREAD_SAFETY_ANALYSIS : a_(a), b_(b) {
