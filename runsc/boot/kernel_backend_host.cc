@@ -146,7 +146,8 @@ HostOr<Ref<ThreadGroup>> KernelBackend::Launch(Container& c, const ProcessConfig
   args.envv = process.env;
   args.creds = MakeCredentials(process, *kernel_);
   args.fs = TRY(MakeFsContext(process, *c.fs, args.creds));
-  args.fds = TRY(MakeFdTable(process, std::move(stdio), args.creds, &args.controlling_tty));
+  args.fds =
+      TRY(MakeFdTable(process, std::move(stdio), args.creds, *args.fs, &args.controlling_tty));
   args.limits = MakeLimits(process);
   args.container_id = c.config.id;
   args.oom_score_adj = process.oom_score_adj;

@@ -166,8 +166,8 @@ HostStatus ResolveUser(const std::string& name, FsContext& fs, const Ref<Credent
 }
 
 HostOr<Ref<FdTable>> MakeFdTable(const ProcessConfig& process, std::array<Fd, 3> stdio,
-                                 const Ref<Credentials>& creds, Ref<File>* tty) {
-  ErrnoOr<std::array<Ref<File>, 3>> files = host_fs::NewStdio(std::move(stdio), creds);
+                                 const Ref<Credentials>& creds, FsContext& fs, Ref<File>* tty) {
+  ErrnoOr<std::array<Ref<File>, 3>> files = host_fs::NewStdio(std::move(stdio), creds, &fs);
   if (!files.ok()) {
     return TextError("cannot use a descriptor given to the container: %s",
                      ErrnoName(files.error()));

@@ -23,7 +23,7 @@ HostStatus ResolveUser(const std::string& name, FsContext& fs, const Ref<Credent
                        ProcessConfig* process);
 // Puts the host files into a new table as 0, 1 and 2. `*tty`: the terminal, if process.terminal.
 HostOr<Ref<FdTable>> MakeFdTable(const ProcessConfig& process, std::array<Fd, 3> stdio,
-                                 const Ref<Credentials>& creds, Ref<File>* tty);
+                                 const Ref<Credentials>& creds, FsContext& fs, Ref<File>* tty);
 // Text for a failed start as engines parse it ("executable file not found in $PATH", …); the code
 // is the errno.
 HostError StartError(const std::string& program, Errno error);

@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "platform/abi/termios.h"
 #include "sentry/fs/host/descriptor.h"
+#include "sentry/fs/tty/devpts.h"
 #include "sentry/fs/tty/tty_jobs.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/thread_group.h"
@@ -31,19 +33,44 @@ class HostTerminal final : public ControllingTty {
   void OnDisassociate() override { jobs_.Forget(); }
   void HangUp() override { jobs_.Hangup(); }  // whoever started the sandbox keeps its terminal
   void OnAssociate(Session& session) override { jobs_.Associate(session); }
-  DeviceId device() override { return descriptor_->device(); }
+  DeviceId device() override {
+    return devpts_ ? DeviceId{kPtsMajor, static_cast<uint32_t>(index_)} : host_device();
+  }
+  DeviceId host_device() const { return descriptor_->device(); }
   Ref<ProcessGroup> Foreground() override { return jobs_.Foreground(); }
   ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
 
+  // Its name in a devpts of the guest's, until the last file of it is closed. Before it is used.
+  void SetName(Ref<Devpts> devpts, int index) {
+    devpts_ = std::move(devpts);
+    index_ = index;
+    named_.store(true);
+  }
+  void DropName() {
+    if (named_.exchange(false)) devpts_->Remove(index_);
+  }
+  // Inode number if it has a name.
+  std::optional<uint64_t> ino() const {
+    return devpts_ ? std::optional(Devpts::InoOf(index_)) : std::nullopt;
+  }
+  void FileOpened() { files_.fetch_add(1); }
+  void FileClosed() {
+    if (files_.fetch_sub(1) == 1) DropName();
+  }
+
  private:
+  static constexpr uint32_t kPtsMajor = 136;
   const Ref<Descriptor> descriptor_;
   TtyJobs jobs_;
+  Ref<Devpts> devpts_;
+  int index_ = 0;
+  std::atomic<bool> named_{false};
+  std::atomic<int> files_{0};
 };
 
 class HostInode final : public Inode {
  public:
-  HostInode(Ref<Filesystem> fs, Ref<Descriptor> d, Ref<HostTerminal> tty,
-            const Credentials& owner)
+  HostInode(Ref<Filesystem> fs, Ref<Descriptor> d, Ref<HostTerminal> tty, const Credentials& owner)
       : Inode(std::move(fs)),
         descriptor_(std::move(d)),
         tty_(std::move(tty)),
@@ -54,6 +81,10 @@ class HostInode final : public Inode {
   ErrnoOr<Attr> GetAttr() override {
     Attr a = TRY(descriptor_->GetAttr());
     a.dev = fs().dev();
+    if (tty_) {
+      a.rdev = tty_->device();
+      a.ino = tty_->ino().value_or(a.ino);
+    }
     // The host's owner means nothing in here; whoever was given the file may use it.
     a.uid = owner_;
     a.gid = group_;
@@ -143,7 +174,10 @@ class HostTerminalFile final : public HostFile, public TerminalFile {
  public:
   HostTerminalFile(Path path, uint32_t flags, Ref<const Credentials> creds, Ref<Descriptor> d,
                    Ref<HostTerminal> tty)
-      : HostFile(std::move(path), flags, std::move(creds), std::move(d)), tty_(std::move(tty)) {}
+      : HostFile(std::move(path), flags, std::move(creds), std::move(d)), tty_(std::move(tty)) {
+    tty_->FileOpened();
+  }
+  ~HostTerminalFile() override { tty_->FileClosed(); }
 
   Ref<ControllingTty> terminal() override { return tty_; }
   ErrnoOr<size_t> Read(IoContext& io, UserOut& dst) override {
@@ -222,16 +256,19 @@ ErrnoOr<Ref<File>> Reopen(const Path& path, uint32_t flags, Ref<const Credential
   return Ref<File>(MakeRef<HostFile>(path, flags, std::move(creds), d));
 }
 
-ErrnoOr<Ref<File>> HostTerminal::OpenAgain(const OpContext& ctx, const Path& path,
-                                           uint32_t flags) {
+ErrnoOr<Ref<File>> HostTerminal::OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) {
   return Reopen(path, flags, Ref<const Credentials>(&ctx.creds), descriptor_,
                 Ref<HostTerminal>(this));
 }
 
-// Through /proc/self/fd: another description of the same host file.
+// By a terminal's name, or through /proc/self/fd: another description of the same host file.
 ErrnoOr<Ref<File>> HostInode::Open(const OpContext& ctx, const Path& path,
                                    const OpenRequest& request) {
-  return Reopen(path, request.flags, Ref<const Credentials>(&ctx.creds), descriptor_, tty_);
+  Ref<File> file =
+      TRY(Reopen(path, request.flags, Ref<const Credentials>(&ctx.creds), descriptor_, tty_));
+  const bool may_control = tty_ && (request.flags & O_NOCTTY) == 0 && ctx.task != nullptr;
+  if (may_control) tty_->jobs().AdoptOnOpen(*ctx.task);
+  return file;
 }
 
 ErrnoOr<int64_t> HostTerminalFile::GetSettings(const IoctlRequest& request) {
@@ -295,7 +332,8 @@ ErrnoOr<int64_t> HostTerminalFile::Ioctl(IoContext& io, const IoctlRequest& requ
   switch (request.command) {
     case TCGETA:
     case TCGETS:
-    case abi::kTcgets2: return GetSettings(request);
+    case abi::kTcgets2:
+      return GetSettings(request);
     case TCSETA:
     case TCSETAW:
     case TCSETAF:
@@ -304,9 +342,11 @@ ErrnoOr<int64_t> HostTerminalFile::Ioctl(IoContext& io, const IoctlRequest& requ
     case TCSETSF:
     case abi::kTcsets2:
     case abi::kTcsetsw2:
-    case abi::kTcsetsf2: return SetSettings(io, request);
+    case abi::kTcsetsf2:
+      return SetSettings(io, request);
     case TIOCGWINSZ:
-    case TIOCSWINSZ: return WindowSize(request);
+    case TIOCSWINSZ:
+      return WindowSize(request);
     case TIOCOUTQ: {
       int32_t waiting = 0;
       TRY(descriptor().Ioctl(TIOCOUTQ, &waiting));
@@ -318,8 +358,10 @@ ErrnoOr<int64_t> HostTerminalFile::Ioctl(IoContext& io, const IoctlRequest& requ
       TRY(descriptor().IoctlValue(request.command, request.arg & 7));
       return int64_t{0};
     case TCSBRK:
-    case TCSBRKP: return int64_t{0};  // a break means nothing here, and draining could sleep
-    default: break;
+    case TCSBRKP:
+      return int64_t{0};  // a break means nothing here, and draining could sleep
+    default:
+      break;
   }
   ErrnoOr<int64_t> plain = HostFile::Ioctl(io, request);
   if (plain.ok() || plain.error() != Errno::kNotty || io.task == nullptr) return plain;
@@ -332,34 +374,60 @@ const char* Label(uint32_t mode) {
   return "host";
 }
 
-ErrnoOr<Ref<File>> NewFile(const Ref<Descriptor>& d, const Ref<HostTerminal>& tty,
-                           Ref<const Credentials> creds) {
+ErrnoOr<Path> PlaceOf(const LookupContext& ctx, const Ref<Descriptor>& d,
+                      const Ref<HostTerminal>& tty) {
+  Path place = TRY(vfs::Lookup(ctx, "/dev/pts", true));
+  Ref<Devpts> devpts(dynamic_cast<Devpts*>(&place.dentry->get_inode()->fs()));
+  if (!devpts) return Errno::kNoent;
+  const int index = TRY(devpts->Adopt([&](int i) {
+    tty->SetName(devpts, i);
+    return Ref<Inode>(MakeRef<HostInode>(devpts, d, tty, ctx.op.creds));
+  }));
+  ErrnoOr<Path> named = vfs::Lookup(ctx, "/dev/pts/" + std::to_string(index), false);
+  if (!named.ok()) tty->DropName();
+  return named;
+}
+
+Path NamelessPath(const Ref<Descriptor>& d, const Ref<HostTerminal>& tty,
+                  const Credentials& creds) {
   Ref<Filesystem> fs = InternalFilesystem("hostfs");
-  auto inode = MakeRef<HostInode>(fs, d, tty, *creds);
+  auto inode = MakeRef<HostInode>(fs, d, tty, creds);
   ErrnoOr<Attr> attr = inode->GetAttr();
-  std::string name = std::string(Label(d->mode())) + ":[" +
-                     std::to_string(attr.ok() ? attr->ino : 0) + "]";
+  std::string name =
+      std::string(Label(d->mode())) + ":[" + std::to_string(attr.ok() ? attr->ino : 0) + "]";
   Ref<Dentry> dentry = Dentry::NewDisconnected(std::move(inode), std::move(name));
-  Path path(MakeRef<Mount>(fs, dentry, 0, "none"), dentry);
-  return Reopen(path, d->access_flags(), std::move(creds), d, tty);
+  return Path(MakeRef<Mount>(fs, dentry, 0, "none"), dentry);
 }
 
 }  // namespace
 
 bool IsTerminal(File& file) { return dynamic_cast<HostTerminalFile*>(&file) != nullptr; }
 
-ErrnoOr<std::array<Ref<File>, 3>> NewStdio(std::array<Fd, 3> fds, Ref<const Credentials> creds) {
+ErrnoOr<std::array<Ref<File>, 3>> NewStdio(std::array<Fd, 3> fds, Ref<const Credentials> creds,
+                                           FsContext* container) {
   std::array<Ref<File>, 3> files;
-  Ref<HostTerminal> terminal;
+  Ref<HostTerminal> terminal;  // the first, and where it is
+  Path place;
   for (size_t i = 0; i < fds.size(); ++i) {
     Ref<Descriptor> d = TRY(Descriptor::New(std::move(fds[i])));
     Ref<HostTerminal> tty;
+    Path path;
     if (d->terminal()) {
-      bool same = terminal && terminal->device() == d->device();
+      const bool same = terminal && terminal->host_device() == d->device();
       tty = same ? terminal : MakeRef<HostTerminal>(d);
-      if (!terminal) terminal = tty;
+      if (same) {
+        path = place;
+      } else if (container != nullptr) {
+        const OpContext op{*creds, nullptr};
+        path = PlaceOf({op, *container, container->root(), 0}, d, tty).value_or(Path());
+      }
+      if (!terminal) {
+        terminal = tty;
+        place = path;
+      }
     }
-    files[i] = TRY(NewFile(d, tty, creds));
+    if (!path.dentry) path = NamelessPath(d, tty, *creds);
+    files[i] = TRY(Reopen(path, d->access_flags(), creds, d, tty));
   }
   return files;
 }

@@ -8,6 +8,7 @@
 #include "platform/base/ref.h"
 #include "sentry/auth/credentials.h"
 #include "sentry/vfs/file.h"
+#include "sentry/vfs/vfs.h"
 
 namespace runsc::host_fs {
 
@@ -16,8 +17,10 @@ namespace runsc::host_fs {
 // through them.
 
 // Takes the descriptors over. Access modes and kinds are the host's. Terminals are TerminalFiles;
-// those that are the same terminal are so in the guest.
-ErrnoOr<std::array<Ref<File>, 3>> NewStdio(std::array<Fd, 3> fds, Ref<const Credentials> creds);
+// those that are the same terminal are so in the guest. A terminal has a name in the container, as
+// ttyname(3) looks for, if `container` (may be null) has a devpts(5) at /dev/pts.
+ErrnoOr<std::array<Ref<File>, 3>> NewStdio(std::array<Fd, 3> fds, Ref<const Credentials> creds,
+                                           FsContext* container);
 bool IsTerminal(File& file);
 
 }  // namespace runsc::host_fs

@@ -18,7 +18,7 @@ class HostFileTest : public testing::Test {
   // `fd` as the guest's stdin.
   Ref<File> Guest(int fd) {
     std::array<Fd, 3> fds{Fd(fd), Fd(dup(fd)), Fd(dup(fd))};
-    return host_fs::NewStdio(std::move(fds), creds_).value()[0];
+    return host_fs::NewStdio(std::move(fds), creds_, nullptr).value()[0];
   }
   ErrnoOr<std::string> Read(File& f, size_t n = 100) {
     std::string out(n, '?');

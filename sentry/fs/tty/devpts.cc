@@ -46,7 +46,7 @@ class Devpts::Slave final : public Inode {
   Slave(Ref<Filesystem> fs, const Credentials& owner, Gid gid, uint32_t mode,
         Ref<Terminal> terminal)
       : Inode(std::move(fs)), terminal_(std::move(terminal)) {
-    attr_.ino = kFirstSlaveIno + static_cast<uint64_t>(terminal_->index());
+    attr_.ino = InoOf(terminal_->index());
     attr_.dev = this->fs().dev();
     attr_.mode = S_IFCHR | mode;
     attr_.nlink = 1;
@@ -102,7 +102,7 @@ class Devpts::Root final : public SyntheticDir {
     std::vector<SyntheticEntry> out = {{"ptmx", kPtmxIno, S_IFCHR}};
     MutexLock l(devpts_.mu_);
     for (const auto& [index, inode] : devpts_.slaves_) {
-      out.push_back({std::to_string(index), kFirstSlaveIno + static_cast<uint64_t>(index), S_IFCHR});
+      out.push_back({std::to_string(index), InoOf(index), S_IFCHR});
     }
     return out;
   }
@@ -122,13 +122,27 @@ std::string Devpts::ShowOptions() {
                    options_.ptmx_mode);
 }
 
+uint64_t Devpts::InoOf(int index) { return kFirstSlaveIno + static_cast<uint64_t>(index); }
+
+ErrnoOr<int> Devpts::NextIndexLocked() {
+  int index = 0;
+  while (slaves_.contains(index)) ++index;
+  if (static_cast<uint32_t>(index) >= options_.max) return Errno::kNospc;
+  return index;
+}
+
+ErrnoOr<int> Devpts::Adopt(const std::function<Ref<Inode>(int index)>& make) {
+  MutexLock l(mu_);
+  const int index = TRY(NextIndexLocked());
+  slaves_[index] = make(index);
+  return index;
+}
+
 ErrnoOr<Ref<File>> Devpts::OpenMaster(const OpContext& ctx, const Path& path, uint32_t flags) {
   Ref<Terminal> terminal;
   {
     MutexLock l(mu_);
-    int index = 0;
-    while (slaves_.contains(index)) ++index;
-    if (static_cast<uint32_t>(index) >= options_.max) return Errno::kNospc;
+    const int index = TRY(NextIndexLocked());
     terminal = MakeRef<Terminal>(index);
     slaves_[index] = MakeRef<Slave>(Ref<Filesystem>(this), ctx.creds, options_.gid, options_.mode,
                                     terminal);

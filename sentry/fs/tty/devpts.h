@@ -2,6 +2,7 @@
 #define SENTRY_FS_TTY_DEVPTS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 
 #include "platform/base/mutex.h"
@@ -33,6 +34,10 @@ class Devpts final : public Filesystem {
   // The slave of `terminal` as a file (TIOCGPTPEER and open by name).
   ErrnoOr<Ref<File>> OpenSlave(const OpContext& ctx, const Path& path, uint32_t flags,
                                const Ref<Terminal>& terminal);
+  // Gives a terminal that was not made here the next number and a name: the inode that `make` makes
+  // for it, which has InoOf(index). Kept until Remove. ENOSPC above the maximum.
+  ErrnoOr<int> Adopt(const std::function<Ref<Inode>(int index)>& make);
+  static uint64_t InoOf(int index);
   // The master was closed: the name goes.
   void Remove(int index);
 
@@ -40,6 +45,7 @@ class Devpts final : public Filesystem {
   class Root;
   class Ptmx;
   class Slave;
+  ErrnoOr<int> NextIndexLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   explicit Devpts(const DevptsOptions& options) : Filesystem("devpts", kNoCache), options_(options) {}
 
   const DevptsOptions options_;
