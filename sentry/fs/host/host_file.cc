@@ -223,8 +223,13 @@ class HostTerminalFile final : public HostFile, public TerminalFile {
     TRY(descriptor().Ioctl(FIONREAD, &waiting));
     size_t have = static_cast<size_t>(std::max(waiting, 0));
     if (seen_.exchange(have) != have) seen_at_ = MonotonicNanos();
-    if (have == 0) return Ok();
-    if (have < std::min(rule.least, dst.remaining()) && !enough) return Errno::kWouldBlock;
+    const size_t least = std::min(rule.least, dst.remaining());
+    if (have == 0) {
+      // A byte that comes only now must not be taken for all there is; a hang-up is read.
+      const bool any = enough || least <= 1 || descriptor().Ready(EPOLLHUP) != 0;
+      return any ? Ok() : Status(Errno::kWouldBlock);
+    }
+    if (have < least && !enough) return Errno::kWouldBlock;
     seen_ = 0;
     if (have < dst.remaining()) dst.Truncate(have);
     return Ok();
