@@ -39,7 +39,7 @@ bool Overlap(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count) {
 }  // namespace
 
 struct UserNamespace::Maps {
-  mutable Mutex<LockRank::kTask> mu;
+  mutable Mutex<LockRank::kIdMaps> mu;
   // As given (relative to the parent), and with `outside` translated to kernel ids.
   std::vector<IdExtent> uid ABSL_GUARDED_BY(mu), gid ABSL_GUARDED_BY(mu);
   std::vector<IdExtent> kernel_uid ABSL_GUARDED_BY(mu), kernel_gid ABSL_GUARDED_BY(mu);

@@ -67,7 +67,7 @@ class IoSignal final : public IoOwner {
 
   std::atomic<int32_t> signal_{0};
   std::atomic<int32_t> fd_{-1};
-  Mutex<LockRank::kTask> mu_;
+  Mutex<LockRank::kIoSignal> mu_;
   Target target_ ABSL_GUARDED_BY(mu_);
 };
 

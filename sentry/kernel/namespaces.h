@@ -77,7 +77,7 @@ class UtsNamespace : public RefCounted {
  private:
   const Ref<UserNamespace> user_ns_;
   const uint64_t inode_;
-  Mutex<LockRank::kTask> mu_;
+  Mutex<LockRank::kUts> mu_;
   std::string hostname_ ABSL_GUARDED_BY(mu_);
   std::string domain_ ABSL_GUARDED_BY(mu_);
 };

@@ -80,7 +80,7 @@ class Session : public RefCounted {
 
   const NamespacedId id_;
   size_t groups_ = 0;  // process groups with members; task-tree lock
-  Mutex<LockRank::kTask> mu_;
+  Mutex<LockRank::kSession> mu_;
   Ref<ControllingTty> tty_ ABSL_GUARDED_BY(mu_);
   Ref<ProcessGroup> foreground_ ABSL_GUARDED_BY(mu_);
 };

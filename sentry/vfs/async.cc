@@ -11,7 +11,7 @@
 namespace runsc {
 
 struct AsyncList::State {
-  Mutex<LockRank::kWaitQueue> mu;  // what it is, too: who is told of events
+  Mutex<LockRank::kAsyncList> mu;
   std::vector<Ref<IoOwner>> owners ABSL_GUARDED_BY(mu);
 };
 

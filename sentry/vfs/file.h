@@ -165,7 +165,7 @@ class File : public RefCounted, public Pollable {
   bool counts_as_writer_ = false;
   bool created_ = false;
   std::atomic<uint32_t> flags_;
-  mutable Mutex<LockRank::kTask> owner_mu_;
+  mutable Mutex<LockRank::kFileOwner> owner_mu_;
   mutable std::vector<FileReleaseHook*> hooks_ ABSL_GUARDED_BY(owner_mu_);
   Ref<IoOwner> io_owner_ ABSL_GUARDED_BY(owner_mu_);
 };

@@ -27,7 +27,7 @@ struct Usage {
   size_t watches = 0;
 };
 struct Users {
-  Mutex<LockRank::kTask> mu;
+  Mutex<LockRank::kInotifyUsers> mu;
   std::map<Uid, Usage> usage ABSL_GUARDED_BY(mu);
 };
 
@@ -61,7 +61,7 @@ Ref<Inotify> OwnerOf(const InotifyWatch& w) {
 
 // All instances, for what concerns more than one inode.
 struct Instances {
-  Mutex<LockRank::kInotify> mu;
+  Mutex<LockRank::kInotifyList> mu;
   std::set<Inotify*> all ABSL_GUARDED_BY(mu);
 };
 

@@ -8,7 +8,7 @@ namespace runsc {
 namespace {
 
 struct Registry {
-  Mutex<LockRank::kMetrics> mu;  // it only shows, and inodes end under many a lock
+  Mutex<LockRank::kLockList> mu;  // innermost: inodes end under many a lock
   uint64_t last ABSL_GUARDED_BY(mu) = 0;
   std::map<uint64_t, std::pair<FileLocks*, Inode*>> all ABSL_GUARDED_BY(mu);
 };
