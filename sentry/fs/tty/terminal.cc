@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 
 #include <algorithm>
@@ -11,8 +12,19 @@
 
 namespace runsc {
 
+namespace {
+
+// Ctrl-S and Ctrl-Q, which a remote terminal in packet mode can then do by itself.
+bool HasUsualFlowControl(const abi::Termios2& t) {
+  return (t.iflag & IXON) != 0 && t.cc[VSTOP] == 023 && t.cc[VSTART] == 021;
+}
+
+}  // namespace
+
 size_t Terminal::TypeLocked(std::string_view bytes, Typed* typed) {
   size_t lines = discipline_.lines(), available = discipline_.available(), shown = output_.size();
+  const size_t signals = typed->signals.size();
+  const bool stopped = discipline_.stopped();
   size_t n = discipline_.Type(bytes, &output_, &typed->signals);
   last_typed_ = MonotonicNanos();
   if (!discipline_.canonical()) {
@@ -21,13 +33,26 @@ size_t Terminal::TypeLocked(std::string_view bytes, Typed* typed) {
     typed->slave_events += static_cast<int>(discipline_.lines() - lines);
   }
   typed->echoed |= output_.size() > shown;
+  const bool flushed =
+      typed->signals.size() > signals && (discipline_.termios().lflag & NOFLSH) == 0;
+  if (flushed) NotePacketLocked(TIOCPKT_FLUSHREAD | TIOCPKT_FLUSHWRITE);
+  if (discipline_.stopped() != stopped) NoteStoppedLocked();
   return n;
+}
+
+void Terminal::NotePacketLocked(uint8_t set, uint8_t clear) {
+  if (packet_) packet_status_ = static_cast<uint8_t>((packet_status_ & ~clear) | set);
+}
+
+void Terminal::NoteStoppedLocked() {
+  const bool stopped = discipline_.stopped();
+  NotePacketLocked(stopped ? TIOCPKT_STOP : TIOCPKT_START, stopped ? TIOCPKT_START : TIOCPKT_STOP);
 }
 
 void Terminal::TellTyped(const Typed& typed) {
   for (int signal : typed.signals) jobs_.SignalForeground(Signal(signal));
   slave_queue_.Notify(EPOLLIN | EPOLLRDNORM | EPOLLOUT);
-  master_queue_.Notify(EPOLLIN | EPOLLRDNORM);
+  master_queue_.Notify(EPOLLIN | EPOLLRDNORM | EPOLLPRI);
   for (int i = 0; i < typed.slave_events; ++i) slave_async_.Notify(IoEvent::kIn);
   if (typed.echoed) master_async_.Notify(IoEvent::kIn);
 }
@@ -59,6 +84,12 @@ ErrnoOr<size_t> Terminal::MasterRead(UserOut& dst) {
   size_t n = 0;
   {
     MutexLock l(mu_);
+    if (packet_ && packet_status_ != 0) {
+      if (dst.remaining() == 0) return size_t{0};
+      n = TRY(dst.Write(&packet_status_, 1));
+      packet_status_ = 0;
+      return n;
+    }
     if (output_.empty()) {
       return slaves_ == 0 && slave_was_open_ ? Errno::kIo : Errno::kWouldBlock;
     }
@@ -79,6 +110,7 @@ EventMask Terminal::PollMaster() {
   MutexLock l(mu_);
   EventMask ready = EPOLLOUT | EPOLLWRNORM;
   if (!output_.empty()) ready |= EPOLLIN | EPOLLRDNORM;
+  if (packet_ && packet_status_ != 0) ready |= EPOLLPRI | EPOLLIN | EPOLLRDNORM;
   if (slaves_ == 0 && slave_was_open_) ready |= EPOLLHUP;
   return ready;
 }
@@ -208,17 +240,26 @@ bool Terminal::SlaveWritesSignal() {
 }
 void Terminal::SetPacketMode(bool on) {
   MutexLock l(mu_);
+  if (on && !packet_) packet_status_ = 0;
   packet_ = on;
 }
 
 void Terminal::SetTermios(const abi::Termios2& termios, bool flush_input) {
   {
     MutexLock l(mu_);
-    if (flush_input) discipline_.FlushInput();
+    if (flush_input) {
+      discipline_.FlushInput();
+      NotePacketLocked(TIOCPKT_FLUSHREAD);
+    }
+    const bool before = HasUsualFlowControl(discipline_.termios());
+    const bool after = HasUsualFlowControl(termios);
     discipline_.SetTermios(termios);
+    if (before != after) {
+      NotePacketLocked(after ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP, TIOCPKT_DOSTOP | TIOCPKT_NOSTOP);
+    }
   }
   slave_queue_.Notify(EPOLLIN | EPOLLOUT);
-  master_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  master_queue_.Notify(EPOLLOUT | EPOLLWRNORM | EPOLLIN | EPOLLRDNORM | EPOLLPRI);
 }
 
 void Terminal::SetWinsize(const abi::Winsize& size) {
@@ -234,11 +275,17 @@ Status Terminal::Flush(int what) {
   if (what != TCIFLUSH && what != TCOFLUSH && what != TCIOFLUSH) return Errno::kInval;
   {
     MutexLock l(mu_);
-    if (what != TCOFLUSH) discipline_.FlushInput();
-    if (what != TCIFLUSH) output_.clear();
+    if (what != TCOFLUSH) {
+      discipline_.FlushInput();
+      NotePacketLocked(TIOCPKT_FLUSHREAD);
+    }
+    if (what != TCIFLUSH) {
+      output_.clear();
+      NotePacketLocked(TIOCPKT_FLUSHWRITE);
+    }
   }
   slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
-  master_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  master_queue_.Notify(EPOLLOUT | EPOLLWRNORM | EPOLLIN | EPOLLRDNORM | EPOLLPRI);
   SignalRoom();
   return Ok();
 }
@@ -247,14 +294,20 @@ Status Terminal::Flow(int what) {
   {
     MutexLock l(mu_);
     switch (what) {
-      case TCOOFF: discipline_.SetStopped(true); break;
-      case TCOON: discipline_.SetStopped(false); break;
+      case TCOOFF:
+      case TCOON: {
+        const bool before = discipline_.stopped();
+        discipline_.SetStopped(what == TCOOFF);
+        if (discipline_.stopped() != before) NoteStoppedLocked();
+        break;
+      }
       case TCIOFF:
       case TCION: break;  // asks the other side to pause; a pty's master has no keyboard to stop
       default: return Errno::kInval;
     }
   }
   slave_queue_.Notify(EPOLLOUT | EPOLLWRNORM);
+  master_queue_.Notify(EPOLLIN | EPOLLRDNORM | EPOLLPRI);
   SignalRoom();
   return Ok();
 }

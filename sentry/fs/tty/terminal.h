@@ -87,6 +87,9 @@ class Terminal final : public ControllingTty {
   };
   size_t TypeLocked(std::string_view bytes, Typed* typed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TellTyped(const Typed& typed);
+  // TIOCPKT: the master reads a byte of these, TIOCPKT_*, before data.
+  void NotePacketLocked(uint8_t set, uint8_t clear = 0) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void NoteStoppedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Signals the slave if it waits for room and there is some.
   void SignalRoom();
 
@@ -109,6 +112,7 @@ class Terminal final : public ControllingTty {
   bool master_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool locked_ ABSL_GUARDED_BY(mu_) = true;
   bool packet_ ABSL_GUARDED_BY(mu_) = false;
+  uint8_t packet_status_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace runsc
