@@ -56,6 +56,36 @@ TEST(StressTest, EpollsAndWhatTheyWatchCloseAtOnce) {
   }
 }
 
+// Chains of epolls lose their middle and their top at the same moment, while their foot is given more
+// to watch, for which the ways up from it are followed.
+TEST(StressTest, EpollChainsBreakWhileTheyAreFollowed) {
+  constexpr int kEach = 100;
+  Fd foot(epoll_create1(0)), leaf(epoll_create1(0));
+  std::atomic<bool> done{false};
+  std::thread follower([&] {
+    epoll_event e = {.events = EPOLLIN, .data = {}};
+    while (!done) {
+      epoll_ctl(foot.get(), EPOLL_CTL_ADD, leaf.get(), &e);
+      epoll_ctl(foot.get(), EPOLL_CTL_DEL, leaf.get(), &e);
+    }
+  });
+  for (int round = 0; round < 20; round++) {
+    int fds[2][kEach];
+    for (int i = 0; i < kEach; i++) {
+      epoll_event e = {.events = EPOLLIN, .data = {}};
+      fds[0][i] = epoll_create1(0);
+      fds[1][i] = epoll_create1(0);
+      EXPECT_EQ(epoll_ctl(fds[0][i], EPOLL_CTL_ADD, foot.get(), &e), 0);
+      EXPECT_EQ(epoll_ctl(fds[1][i], EPOLL_CTL_ADD, fds[0][i], &e), 0);
+    }
+    InThreads(2, [&](int me) {
+      for (int fd : fds[me]) close(fd);
+    });
+  }
+  done = true;
+  follower.join();
+}
+
 // A listing and a removal of the same directory want its locks at the same time.
 TEST(StressTest, ListDirectoriesThatAreRemoved) {
   TempDir dir;

@@ -198,7 +198,12 @@ Status Epoll::Remove(FdNum fd, File& file) {
 
 void Epoll::OnFileRelease(File& file) {
   MutexLock l(mu_);
-  inner_.erase(dynamic_cast<Epoll*>(&file));
+  if (auto* inner = dynamic_cast<Epoll*>(&file); inner != nullptr) {
+    inner_.erase(inner);
+    // What it watches still leads to it until its destructor has the topology, and it must not lead
+    // on to us, who may be gone by then.
+    inner->outer_.erase(this);
+  }
   auto it = entries_.lower_bound(Key{&file, INT32_MIN});
   while (it != entries_.end() && it->first.first == &file) {
     Disarm(*it->second);
