@@ -153,6 +153,10 @@ int Main(int argc, char** argv) {
   // Workers execute /proc/self/exe too, with any arguments.
   if (argc < 3) return 0;
   Options options = Parse(argc, argv);
+  // Workers may have the kernel signal whoever they name (F_SETOWN).
+  for (int s = 1; s <= 64; s++) {
+    if (s != SIGCHLD) signal(s, SIG_IGN);
+  }
   g_calls = static_cast<uint64_t*>(
       mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   char scratch[] = "/tmp/fuzz.XXXXXX";
