@@ -189,11 +189,12 @@ bool Timer::AwaitDue() {
 }
 
 void Timer::ExpireIfDue() {
-  if (!AwaitDue()) return;
+  const bool due = AwaitDue();
   {
     MutexLock l(queue_.mu_);
-    // The timer thread may have been first, and is telling.
+    // The timer thread may have been first, and is telling: a periodic one is not due then.
     while (queue_.running_ == this) queue_.idle_.Wait(queue_.mu_);
+    if (!due) return;
     queue_.RemoveLocked(*this);
     ++telling_;
   }
