@@ -58,14 +58,23 @@ class Runc(Environment):
         shutil.rmtree(self.bundle)
 
 
+class Gvisor(Environment):
+    """Debian's gVisor. It gives the files that it has as stdio to nobody, /dev/null too."""
+
+    def __init__(self):
+        super().__init__("gvisor-ptrace", ["/usr/bin/runsc", "--platform=ptrace", "--network=none", "do", "--"])
+
+    def close(self):
+        os.chown("/dev/null", 0, 0)
+
+
 def available(platforms, runsc, only):
     """All environments that this machine has, or those of them whose names are in `only`."""
     kinds = [("native", None, lambda: Environment("native", [])),
              ("runc", "/usr/sbin/runc", Runc),
              ("bwrap", "/usr/bin/bwrap",
               lambda: Environment("bwrap", ["/usr/bin/bwrap", "--dev-bind", "/", "/", "--unshare-all", "--"])),
-             ("gvisor-ptrace", "/usr/bin/runsc",
-              lambda: Environment("gvisor-ptrace", ["/usr/bin/runsc", "--platform=ptrace", "--network=none", "do", "--"]))]
+             ("gvisor-ptrace", "/usr/bin/runsc", Gvisor)]
     kinds += [(p, runsc, lambda p=p: Environment(p, [runsc, f"--platform={p}", "do", "--"])) for p in platforms]
     return [make() for name, needs, make in kinds
             if (not only or name in only) and (needs is None or os.path.exists(needs))]
