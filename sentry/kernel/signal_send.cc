@@ -152,6 +152,13 @@ Status Task::TrySendSignal(const SignalInfo& info) {
   return SignalDelivery::Send(*group_, info, SendOptions{.target = this, .check_limit = true});
 }
 
+SignalInfo Task::SenderInfo(Task& receiver, Signal sig, int32_t code) {
+  return UserSignalInfo(sig, group_->PidIn(receiver.pid_ns()),
+                        receiver.SharedCreds()->user_ns->MungedUid(SharedCreds()->ruid), code);
+}
+
+void Task::RaiseSelf(Signal sig) { SendSignal(SenderInfo(*this, sig, abi::kSiUser)); }
+
 void Task::ForceSignal(const SignalInfo& info) {
   Signal sig(info.signo);
   GroupState& s = group_->state();

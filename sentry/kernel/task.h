@@ -128,6 +128,10 @@ class Task : public RefCounted {
   void SendSignal(const SignalInfo& info);
   // The same; EAGAIN if RLIMIT_SIGPENDING is reached and the signal would lose its information.
   Status TrySendSignal(const SignalInfo& info);
+  // SI_USER or SI_TKILL from this process, as `receiver` sees the sender.
+  SignalInfo SenderInfo(Task& receiver, Signal sig, int32_t code);
+  // SIGPIPE, SIGXFSZ: to this thread, as if its process had sent it.
+  void RaiseSelf(Signal sig);
   // A fault of the task's own making: cannot be blocked or ignored (force_sig).
   void ForceSignal(const SignalInfo& info);
   AltStack alt_stack() const { return alt_stack_; }

@@ -287,10 +287,8 @@ void TaskExit::HandOverChildren(TaskTree& tree, Task& from) {
       Signal death = t->state().parent_death_signal;
       if (!death.IsValid()) continue;
       SendOptions options{.target = t.get()};
-      (void)SignalDelivery::SendLocked(
-          *child, c,
-          UserSignalInfo(death, from.group().PidIn(t->pid_ns()), from.creds().ruid, abi::kSiUser),
-          options);
+      (void)SignalDelivery::SendLocked(*child, c, from.SenderInfo(*t, death, abi::kSiUser),
+                                       options);
     }
   }
 }

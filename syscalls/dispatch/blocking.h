@@ -88,6 +88,18 @@ auto BlockOnRead(Task& t, File& file, EventMask mask, IoContext& io, Op op) -> d
   }
 }
 
+// Monotonic deadline for a wait that may last `timeout` ns from now (SO_RCVTIMEO, SO_SNDTIMEO); 0:
+// no limit.
+inline int64_t DeadlineAfter(int64_t timeout) {
+  return timeout == 0 ? Blocker::kForever : MonotonicNanos() + timeout;
+}
+// What a call with such a deadline answers if its wait failed: EAGAIN at the end of the time, and
+// EINTR for a signal, as it is not restarted (signal(7)).
+inline Errno AfterDeadline(Errno e, int64_t deadline) {
+  if (deadline == Blocker::kForever) return e;
+  return e == Errno::kTimedout ? Errno::kAgain : e == Errno::kRestartSys ? Errno::kIntr : e;
+}
+
 }  // namespace runsc
 
 #endif  // SYSCALLS_DISPATCH_BLOCKING_H_

@@ -15,8 +15,6 @@ ErrnoOr<SocketAddress> GetAddress(Task& t, UserAddr address, uint32_t size);
 // Writes an address as accept(2) does: cut to the guest's size, the real size reported. Nothing
 // if `address` is null.
 Status PutAddress(Task& t, const SocketAddress& value, UserAddr address, UserAddr size);
-// Monotonic deadline for SO_RCVTIMEO and SO_SNDTIMEO (0: none).
-int64_t SocketDeadline(int64_t timeout);
 
 }  // namespace runsc
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "sentry/kernel/thread_group.h"
 #include "sentry/time/clock.h"
 #include "syscalls/dispatch/blocking.h"
 #include "syscalls/fs/event/timeout.h"
@@ -20,14 +19,6 @@ bool DontWait(Socket& socket, uint32_t flags) {
   return socket.nonblock() || (flags & MSG_DONTWAIT) != 0;
 }
 
-Errno BrokenPipe(Task& t, uint32_t flags) {
-  if ((flags & MSG_NOSIGNAL) == 0) {
-    t.SendSignal(
-        UserSignalInfo(Signal(SIGPIPE), t.group().PidIn(t.pid_ns()), t.creds().ruid, SI_USER));
-  }
-  return Errno::kPipe;
-}
-
 // Sends all of a stream's bytes, as a blocking send(2) does; messages go whole.
 ErrnoOr<size_t> DoSend(Task& t, Socket& socket, UserIn src, const SocketAddress& to,
                        const ControlData& control, uint32_t flags) {
@@ -40,17 +31,14 @@ ErrnoOr<size_t> DoSend(Task& t, Socket& socket, UserIn src, const SocketAddress&
     } while (socket.type() == SOCK_STREAM && src.remaining() > 0);
     return total;
   };
-  int64_t deadline = SocketDeadline(socket.options().send_timeout);
+  int64_t deadline = DeadlineAfter(socket.options().send_timeout);
   ErrnoOr<size_t> sent = DontWait(socket, flags)
                              ? attempt()
                              : BlockOn<PollScope>(t, socket, EPOLLOUT, deadline, attempt);
   if (sent.ok()) return sent;
   if (total > 0) return total;
-  if (sent.error() == Errno::kTimedout) return Errno::kAgain;
-  if (sent.error() == Errno::kPipe) return BrokenPipe(t, flags);
-  // A send that has a time-out is not restarted (signal(7)).
-  if (sent.error() == Errno::kRestartSys && deadline != Blocker::kForever) return Errno::kIntr;
-  return sent;
+  if (sent.error() == Errno::kPipe && (flags & MSG_NOSIGNAL) == 0) t.RaiseSelf(Signal(SIGPIPE));
+  return AfterDeadline(sent.error(), deadline);
 }
 
 // How much a blocking receive waits for: all of the buffer with MSG_WAITALL, else SO_RCVLOWAT.
@@ -80,9 +68,7 @@ ErrnoOr<ReceivedMessage> DoReceive(Task& t, Socket& socket, UserOut dst, uint32_
                             ? attempt()
                             : BlockOn<PollScope>(t, socket, EPOLLIN, deadline, attempt);
   if (got.ok() || whole.bytes > 0) return whole;
-  if (got.error() == Errno::kTimedout) return Errno::kAgain;
-  if (got.error() == Errno::kRestartSys && deadline != Blocker::kForever) return Errno::kIntr;
-  return got.error();
+  return AfterDeadline(got.error(), deadline);
 }
 
 struct Header {
@@ -164,7 +150,7 @@ ErrnoOr<size_t> Recvfrom(Task& t, FdNum fd, UserAddr buffer, size_t size, uint32
                          UserAddr address, UserAddr address_size) {
   Ref<Socket> socket = TRY(GetSocket(t, fd));
   UserOut dst(t.mem(), buffer, std::min(size, kMaxTransfer));
-  int64_t deadline = SocketDeadline(socket->options().receive_timeout);
+  int64_t deadline = DeadlineAfter(socket->options().receive_timeout);
   ReceivedMessage m = TRY(DoReceive(t, *socket, std::move(dst), flags, deadline));
   if (!address.IsNull()) TRY(PutAddress(t, m.source, address, address_size));
   return m.bytes;
@@ -177,7 +163,7 @@ ErrnoOr<size_t> Sendmsg(Task& t, FdNum fd, UserAddr message, uint32_t flags) {
 
 ErrnoOr<size_t> Recvmsg(Task& t, FdNum fd, UserAddr message, uint32_t flags) {
   Ref<Socket> socket = TRY(GetSocket(t, fd));
-  int64_t deadline = SocketDeadline(socket->options().receive_timeout);
+  int64_t deadline = DeadlineAfter(socket->options().receive_timeout);
   return ReceiveOne(t, *socket, message, flags, deadline);
 }
 
@@ -198,7 +184,7 @@ ErrnoOr<int32_t> Recvmmsg(Task& t, FdNum fd, UserAddr messages, uint32_t count, 
                           UserAddr timeout) {
   Ref<Socket> socket = TRY(GetSocket(t, fd));
   int64_t overall = TRY(DeadlineFromTimespec(t, timeout));
-  int64_t deadline = SocketDeadline(socket->options().receive_timeout);
+  int64_t deadline = DeadlineAfter(socket->options().receive_timeout);
   int32_t done = 0;
   for (uint32_t i = 0; i < std::min(count, kMaxBatch); ++i) {
     UserAddr at = messages + i * sizeof(mmsghdr);

@@ -29,12 +29,6 @@ ErrnoOr<FdNum> InstallSocket(Task& t, Ref<File> file, int32_t flags) {
   return t.fds().Install(std::move(file), (flags & SOCK_CLOEXEC) != 0, t.Limit(RLIMIT_NOFILE));
 }
 
-// What a wait that did not end well answers: one with a time-out is not restarted (signal(7)).
-Errno AfterTimeout(Errno e, int64_t deadline) {
-  if (e == Errno::kTimedout) return Errno::kAgain;
-  return e == Errno::kRestartSys && deadline != Blocker::kForever ? Errno::kIntr : e;
-}
-
 }  // namespace
 
 ErrnoOr<Ref<Socket>> GetSocket(Task& t, FdNum fd) { return AsSocket(TRY(t.fds().GetIo(fd))); }
@@ -53,10 +47,6 @@ Status PutAddress(Task& t, const SocketAddress& value, UserAddr address, UserAdd
   TRY(t.mem().CopyOut(address, value.data(),
                       std::min(value.size(), static_cast<size_t>(room))));
   return t.mem().Put(size, static_cast<int32_t>(value.size()));
-}
-
-int64_t SocketDeadline(int64_t timeout) {
-  return timeout == 0 ? Blocker::kForever : MonotonicNanos() + timeout;
 }
 
 ErrnoOr<FdNum> SocketCall(Task& t, int32_t family, int32_t type, int32_t protocol) {
@@ -94,10 +84,10 @@ ErrnoOr<void> Bind(Task& t, FdNum fd, UserAddr address, uint32_t size) {
 ErrnoOr<void> Connect(Task& t, FdNum fd, UserAddr address, uint32_t size) {
   Ref<Socket> socket = TRY(GetSocket(t, fd));
   SocketAddress target = TRY(GetAddress(t, address, size));
-  int64_t deadline = SocketDeadline(socket->options().send_timeout);
+  int64_t deadline = DeadlineAfter(socket->options().send_timeout);
   Status done = BlockOnFile(
       t, *socket, EPOLLOUT, [&] { return socket->Connect(t, target); }, deadline);
-  return done.ok() ? done : Status(AfterTimeout(done.error(), deadline));
+  return done.ok() ? done : Status(AfterDeadline(done.error(), deadline));
 }
 
 ErrnoOr<void> Listen(Task& t, FdNum fd, int32_t backlog) {
@@ -113,10 +103,10 @@ ErrnoOr<FdNum> Accept4(Task& t, FdNum fd, UserAddr address, UserAddr size, uint3
   Ref<Socket> socket = TRY(GetSocket(t, fd));
   TRY(t.fds().CheckRoom(t.Limit(RLIMIT_NOFILE)));  // the connection would be lost
   SocketAddress peer;
-  int64_t deadline = SocketDeadline(socket->options().receive_timeout);
+  int64_t deadline = DeadlineAfter(socket->options().receive_timeout);
   ErrnoOr<Ref<Socket>> accepted = BlockOnFile(
       t, *socket, EPOLLIN, [&] { return socket->Accept(t, flags, &peer); }, deadline);
-  if (!accepted.ok()) return AfterTimeout(accepted.error(), deadline);
+  if (!accepted.ok()) return AfterDeadline(accepted.error(), deadline);
   TRY(PutAddress(t, peer, address, size));
   return InstallSocket(t, *accepted, static_cast<int32_t>(flags));
 }

@@ -18,10 +18,7 @@ Status CheckMaySignal(Task& t, ThreadGroup& target, Signal sig) {
   if (!leader) return Errno::kSrch;
   Ref<const Credentials> theirs = leader->SharedCreds();
   const Credentials& mine = t.creds();
-  if (mine.euid == theirs->suid || mine.euid == theirs->ruid || mine.ruid == theirs->suid ||
-      mine.ruid == theirs->ruid) {
-    return Ok();
-  }
+  if (theirs->TakesSignalsOf(mine.ruid, mine.euid)) return Ok();
   if (mine.HasCapIn(kCapKill, theirs->user_ns.get())) return Ok();
   if (sig.value == SIGCONT && target.session() == t.group().session()) return Ok();
   return Errno::kPerm;
@@ -29,13 +26,7 @@ Status CheckMaySignal(Task& t, ThreadGroup& target, Signal sig) {
 
 SignalInfo SenderInfo(Task& t, ThreadGroup& target, Signal sig, int32_t code) {
   Ref<Task> leader = target.leader();
-  uint32_t uid = t.creds().ruid;
-  Tid pid = t.group().pid();
-  if (leader) {
-    uid = leader->SharedCreds()->user_ns->MungedUid(uid);
-    pid = t.group().PidIn(leader->pid_ns());
-  }
-  return UserSignalInfo(sig, pid, uid, code);
+  return t.SenderInfo(leader ? *leader : t, sig, code);  // none: nobody gets it
 }
 
 ErrnoOr<SignalInfo> ReadGuestInfo(Task& t, UserAddr addr, Signal sig, bool to_self) {

@@ -281,17 +281,10 @@ TEST(FsuidTest, OtherCallsLeaveFileCapabilities) {
 }
 
 TEST(AccessTest, UndumpableIsOutOfReachForItsUser) {
-  int ready[2];
-  ASSERT_THAT(pipe(ready), SyscallSucceeds());
-  pid_t target = StartChild([&] {
-    CHECK_OR_DIE(setresuid(1234, 1234, 1234) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0);
-    write(ready[1], "x", 1);
-    pause();
-    return 0;
-  });
-  char c;
-  ASSERT_EQ(read(ready[0], &c, 1), 1);
+  pid_t target = StartPausedChild(
+      [] { CHECK_OR_DIE(setresuid(1234, 1234, 1234) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0); });
   EXPECT_CHILD_OK([&] {
+    char c = 0;
     CHECK_OR_DIE(setresuid(1234, 1234, 1234) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
     void* head;
     size_t size;
@@ -306,8 +299,6 @@ TEST(AccessTest, UndumpableIsOutOfReachForItsUser) {
   });
   kill(target, SIGKILL);
   WaitFor(target);
-  close(ready[0]);
-  close(ready[1]);
 }
 
 TEST(PersonalityTest, IsKeptAndInherited) {

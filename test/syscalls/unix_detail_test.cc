@@ -19,16 +19,6 @@
 namespace {
 using namespace guest;
 
-struct Pair {
-  explicit Pair(int type = SOCK_STREAM) {
-    int s[2];
-    CHECK_OR_DIE(socketpair(AF_UNIX, type, 0, s) == 0);
-    a = Fd(s[0]);
-    b = Fd(s[1]);
-  }
-  Fd a, b;
-};
-
 sockaddr_un Address(const std::string& path) {
   sockaddr_un out = {};
   out.sun_family = AF_UNIX;
@@ -73,7 +63,7 @@ Got Receive(int from, int flags = 0, size_t size = 64, size_t control_size = 102
 }
 
 TEST(UnixRightsTest, PeekGivesCopies) {
-  Pair p;
+  SocketPair p;
   int pipes[2];
   pipe(pipes);
   ASSERT_THAT(SendFds(p.a.get(), {pipes[0]}), SyscallSucceedsWithValue(1));
@@ -90,7 +80,7 @@ TEST(UnixRightsTest, PeekGivesCopies) {
 }
 
 TEST(UnixRightsTest, StreamReadStopsAfterDescriptors) {
-  Pair p;
+  SocketPair p;
   ASSERT_THAT(write(p.a.get(), "aa", 2), SyscallSucceedsWithValue(2));
   ASSERT_THAT(SendFds(p.a.get(), {p.a.get()}, "bb"), SyscallSucceedsWithValue(2));
   ASSERT_THAT(write(p.a.get(), "cc", 2), SyscallSucceedsWithValue(2));
@@ -102,7 +92,7 @@ TEST(UnixRightsTest, StreamReadStopsAfterDescriptors) {
 }
 
 TEST(UnixRightsTest, Limits) {
-  Pair p;
+  SocketPair p;
   std::vector<int> fds(253, p.a.get());
   EXPECT_THAT(SendFds(p.a.get(), fds), SyscallSucceedsWithValue(1));
   fds.push_back(p.a.get());
@@ -116,7 +106,7 @@ TEST(UnixRightsTest, Limits) {
 }
 
 TEST(UnixRightsTest, ReadDropsDescriptors) {
-  Pair p;
+  SocketPair p;
   int pipes[2];
   pipe(pipes);
   ASSERT_THAT(SendFds(p.a.get(), {pipes[1]}), SyscallSucceedsWithValue(1));
@@ -132,7 +122,7 @@ TEST(UnixRightsTest, CyclesAreCollected) {
   int pipes[2];
   ASSERT_THAT(pipe(pipes), SyscallSucceeds());
   {
-    Pair p, q;
+    SocketPair p, q;
     ASSERT_THAT(SendFds(p.a.get(), {pipes[1], q.b.get()}), SyscallSucceedsWithValue(1));
     ASSERT_THAT(SendFds(q.a.get(), {p.b.get()}), SyscallSucceedsWithValue(1));
   }
@@ -140,7 +130,7 @@ TEST(UnixRightsTest, CyclesAreCollected) {
   // Linux collects when a socket is closed or made; both need something to trigger.
   pollfd poller = {pipes[0], POLLIN, 0};
   for (int i = 0; i < 200 && (poll(&poller, 1, 10), (poller.revents & POLLHUP) == 0); i++)
-    Pair again;
+    SocketPair again;
   EXPECT_NE(poller.revents & POLLHUP, 0);
   close(pipes[0]);
 }
@@ -149,19 +139,19 @@ TEST(UnixRightsTest, SelfCycleIsCollected) {
   int pipes[2];
   ASSERT_THAT(pipe(pipes), SyscallSucceeds());
   {
-    Pair p;
+    SocketPair p;
     ASSERT_THAT(SendFds(p.a.get(), {p.b.get(), pipes[1]}), SyscallSucceedsWithValue(1));
   }
   close(pipes[1]);
   pollfd poller = {pipes[0], POLLIN, 0};
   for (int i = 0; i < 200 && (poll(&poller, 1, 10), (poller.revents & POLLHUP) == 0); i++)
-    Pair again;
+    SocketPair again;
   EXPECT_NE(poller.revents & POLLHUP, 0);
   close(pipes[0]);
 }
 
 TEST(UnixQueueTest, InqAndOutq) {
-  Pair p;
+  SocketPair p;
   int n = -1;
   ASSERT_THAT(write(p.a.get(), "hello", 5), SyscallSucceedsWithValue(5));
   EXPECT_THAT(ioctl(p.b.get(), SIOCINQ, &n), SyscallSucceeds());
@@ -172,7 +162,7 @@ TEST(UnixQueueTest, InqAndOutq) {
   ASSERT_THAT(read(p.b.get(), buffer, 8), SyscallSucceedsWithValue(5));
   EXPECT_THAT(ioctl(p.a.get(), SIOCOUTQ, &n), SyscallSucceeds());
   EXPECT_EQ(n, 0);
-  Pair d(SOCK_DGRAM);
+  SocketPair d(SOCK_DGRAM);
   ASSERT_THAT(write(d.a.get(), "one", 3), SyscallSucceedsWithValue(3));
   ASSERT_THAT(write(d.a.get(), "three", 5), SyscallSucceedsWithValue(5));
   EXPECT_THAT(ioctl(d.b.get(), SIOCINQ, &n), SyscallSucceeds());
@@ -180,7 +170,7 @@ TEST(UnixQueueTest, InqAndOutq) {
 }
 
 TEST(UnixSeqpacketTest, BoundariesTruncationAndEnd) {
-  Pair p(SOCK_SEQPACKET);
+  SocketPair p(SOCK_SEQPACKET);
   ASSERT_THAT(write(p.a.get(), "abcdef", 6), SyscallSucceedsWithValue(6));
   ASSERT_THAT(send(p.a.get(), "", 0, 0), SyscallSucceedsWithValue(0));
   ASSERT_THAT(write(p.a.get(), "gh", 2), SyscallSucceedsWithValue(2));
@@ -269,7 +259,7 @@ TEST(UnixStreamDetailTest, BacklogIsBounded) {
 }
 
 TEST(UnixStreamDetailTest, ShutdownHalves) {
-  Pair p;
+  SocketPair p;
   char c;
   ASSERT_THAT(write(p.a.get(), "x", 1), SyscallSucceedsWithValue(1));
   ASSERT_THAT(shutdown(p.a.get(), SHUT_WR), SyscallSucceeds());
@@ -338,7 +328,7 @@ T Option(int fd, int name) {
 }
 
 TEST(UnixOptionTest, Values) {
-  Pair p;
+  SocketPair p;
   EXPECT_EQ(Option<int>(p.a.get(), SO_TYPE), SOCK_STREAM);
   EXPECT_EQ(Option<int>(p.a.get(), SO_DOMAIN), AF_UNIX);
   EXPECT_EQ(Option<int>(p.a.get(), SO_PROTOCOL), 0);
@@ -371,7 +361,7 @@ TEST(UnixOptionTest, Values) {
 }
 
 TEST(UnixOptionTest, CredentialsOfEachMessage) {
-  Pair p;
+  SocketPair p;
   int on = 1;
   ASSERT_THAT(setsockopt(p.b.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on), SyscallSucceeds());
   pid_t child = StartChild([&] {

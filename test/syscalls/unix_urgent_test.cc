@@ -26,16 +26,6 @@ constexpr int SO_PEERPIDFD = 77;
 constexpr int SCM_PIDFD = 4;
 #endif
 
-struct Pair {
-  explicit Pair(int type = SOCK_STREAM) {
-    int s[2];
-    CHECK_OR_DIE(socketpair(AF_UNIX, type, 0, s) == 0);
-    a = Fd(s[0]);
-    b = Fd(s[1]);
-  }
-  Fd a, b;
-};
-
 void Say(int fd, std::string_view text, int flags = 0) {
   ASSERT_EQ(send(fd, text.data(), text.size(), flags | MSG_DONTWAIT),
             static_cast<ssize_t>(text.size()));
@@ -74,7 +64,7 @@ int GetInt(int fd, int name) {
 }
 
 TEST(UnixUrgentTest, LastByteIsUrgent) {
-  Pair p;
+  SocketPair p;
   Say(p.a.get(), "hello!", MSG_OOB);
   EXPECT_EQ(Waiting(p.b.get()), 6);
   EXPECT_EQ(Ready(p.b.get()), POLLIN | POLLPRI | POLLOUT);
@@ -91,7 +81,7 @@ TEST(UnixUrgentTest, LastByteIsUrgent) {
 }
 
 TEST(UnixUrgentTest, ReadEndsBeforeItAndThenGoesOverIt) {
-  Pair p;
+  SocketPair p;
   Say(p.a.get(), "one");
   Say(p.a.get(), "X", MSG_OOB);
   Say(p.a.get(), "two");
@@ -107,7 +97,7 @@ TEST(UnixUrgentTest, ReadEndsBeforeItAndThenGoesOverIt) {
 }
 
 TEST(UnixUrgentTest, NewOneMakesTheOldOrdinary) {
-  Pair p;
+  SocketPair p;
   Say(p.a.get(), "aX", MSG_OOB);
   Say(p.a.get(), "bY", MSG_OOB);
   EXPECT_EQ(Hear(p.b.get(), MSG_OOB), "Y");
@@ -117,7 +107,7 @@ TEST(UnixUrgentTest, NewOneMakesTheOldOrdinary) {
 }
 
 TEST(UnixUrgentTest, InLine) {
-  Pair p;
+  SocketPair p;
   ASSERT_EQ(SetOption(p.b.get(), SO_OOBINLINE, 1), 0);
   Say(p.a.get(), "aX", MSG_OOB);
   Say(p.a.get(), "b");
@@ -130,7 +120,7 @@ TEST(UnixUrgentTest, InLine) {
 }
 
 TEST(UnixUrgentTest, AloneItIsNoData) {
-  Pair p;
+  SocketPair p;
   Say(p.a.get(), "X", MSG_OOB);
   EXPECT_EQ(Mark(p.b.get()), 1);
   EXPECT_EQ(Hear(p.b.get()), "EAGAIN");
@@ -143,7 +133,7 @@ TEST(UnixUrgentTest, AloneItIsNoData) {
 
 // A taken urgent byte does not count as unread when its receiver closes.
 TEST(UnixUrgentTest, MarkIsNotUnreadData) {
-  Pair p;
+  SocketPair p;
   Say(p.a.get(), "X", MSG_OOB);
   EXPECT_EQ(Hear(p.b.get(), MSG_OOB), "X");
   p.b.reset();
@@ -151,8 +141,8 @@ TEST(UnixUrgentTest, MarkIsNotUnreadData) {
 }
 
 TEST(UnixUrgentTest, DescriptorsGoWithTheUrgentByte) {
-  Pair p;
-  Pair watched;
+  SocketPair p;
+  SocketPair watched;
   char control[CMSG_SPACE(sizeof(int))] = {};
   iovec iov = {const_cast<char*>("X"), 1};
   msghdr m = {};
@@ -182,7 +172,7 @@ TEST(UnixUrgentTest, OwnerGetsSigurg) {
     CHECK_OR_DIE(sigprocmask(SIG_BLOCK, &set, nullptr) == 0);
     // Ignored by default, which would drop it unseen.
     CHECK_OR_DIE(signal(SIGURG, [](int) {}) != SIG_ERR);
-    Pair p;
+    SocketPair p;
     timespec soon = Millis(20), long_time = {10, 0};
     CHECK_OR_DIE(send(p.a.get(), "X", 1, MSG_OOB) == 1);
     CHECK_OR_DIE(sigtimedwait(&set, nullptr, &soon) == -1 && errno == EAGAIN);
@@ -199,11 +189,11 @@ TEST(UnixUrgentTest, OwnerGetsSigurg) {
 }
 
 TEST(UnixUrgentTest, Errors) {
-  Pair p;
+  SocketPair p;
   EXPECT_THAT(send(p.a.get(), "", 0, MSG_OOB), SyscallFailsWithErrno(EOPNOTSUPP));
   EXPECT_EQ(Hear(p.b.get(), MSG_OOB), "EINVAL");
   for (int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {
-    Pair q(type);
+    SocketPair q(type);
     EXPECT_THAT(send(q.a.get(), "x", 1, MSG_OOB), SyscallFailsWithErrno(EOPNOTSUPP));
     EXPECT_EQ(Hear(q.b.get(), MSG_OOB), "EOPNOTSUPP");
   }
@@ -212,7 +202,7 @@ TEST(UnixUrgentTest, Errors) {
 }
 
 TEST(UnixUrgentTest, WakesSelectersForExceptions) {
-  Pair p;
+  SocketPair p;
   std::thread sender([&] {
     SleepMs(30);
     Say(p.a.get(), "X", MSG_OOB);
@@ -224,7 +214,7 @@ TEST(UnixUrgentTest, WakesSelectersForExceptions) {
 }
 
 TEST(UnixPeekOffsetTest, StreamMovesOnAndBack) {
-  Pair p;
+  SocketPair p;
   EXPECT_EQ(GetInt(p.b.get(), SO_PEEK_OFF), -1);
   ASSERT_EQ(SetOption(p.b.get(), SO_PEEK_OFF, 1), 0);
   Say(p.a.get(), "abc");
@@ -245,7 +235,7 @@ TEST(UnixPeekOffsetTest, StreamMovesOnAndBack) {
 }
 
 TEST(UnixPeekOffsetTest, PeekBehindTheEndWaits) {
-  Pair p;
+  SocketPair p;
   ASSERT_EQ(SetOption(p.b.get(), SO_PEEK_OFF, 2), 0);
   Say(p.a.get(), "ab");
   std::thread sender([&] {
@@ -260,7 +250,7 @@ TEST(UnixPeekOffsetTest, PeekBehindTheEndWaits) {
 
 TEST(UnixPeekOffsetTest, MessagesOneByOne) {
   for (int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {
-    Pair p(type);
+    SocketPair p(type);
     ASSERT_EQ(SetOption(p.b.get(), SO_PEEK_OFF, 0), 0);
     Say(p.a.get(), "abc");
     Say(p.a.get(), "de");
@@ -310,7 +300,7 @@ std::string PidLine(int pidfd) {
 
 TEST(UnixPidFdTest, ComesWithEachMessage) {
   for (int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET}) {
-    Pair p(type);
+    SocketPair p(type);
     ASSERT_EQ(SetOption(p.b.get(), SO_PASSPIDFD, 1), 0);
     EXPECT_EQ(GetInt(p.b.get(), SO_PASSPIDFD), 1);
     Say(p.a.get(), "x");
@@ -333,7 +323,7 @@ TEST(UnixPidFdTest, ComesWithEachMessage) {
 }
 
 TEST(UnixPidFdTest, OfAnotherProcess) {
-  Pair p;
+  SocketPair p;
   ASSERT_EQ(SetOption(p.b.get(), SO_PASSPIDFD, 1), 0);
   pid_t child = fork();
   if (child == 0) {
@@ -350,7 +340,7 @@ TEST(UnixPidFdTest, OfAnotherProcess) {
 }
 
 TEST(UnixPidFdTest, OfThePeer) {
-  Pair p;
+  SocketPair p;
   Fd pidfd(GetInt(p.a.get(), SO_PEERPIDFD));
   ASSERT_GE(pidfd.get(), 0);
   EXPECT_EQ(PidLine(pidfd.get()), std::to_string(getpid()));
@@ -369,7 +359,7 @@ TEST(UnixPidFdTest, RealAndEffectiveIds) {
   if (getuid() != 0) GTEST_SKIP() << "needs root";
   EXPECT_CHILD_OK([] {
     CHECK_OR_DIE(setresgid(11, 22, 0) == 0 && setresuid(33, 44, 0) == 0);
-    Pair p;
+    SocketPair p;
     CHECK_OR_DIE(SetOption(p.b.get(), SO_PASSCRED, 1) == 0);
     CHECK_OR_DIE(write(p.a.get(), "x", 1) == 1);
     Ancillary got = ReceiveAncillary(p.b.get());
@@ -387,7 +377,7 @@ TEST(UnixOptionsTest, PeerGroups) {
   EXPECT_CHILD_OK([] {
     gid_t groups[3] = {5, 6, 7};
     CHECK_OR_DIE(setgroups(3, groups) == 0);
-    Pair p;
+    SocketPair p;
     gid_t got[5] = {};
     socklen_t size = sizeof got;
     CHECK_OR_DIE(getsockopt(p.a.get(), SOL_SOCKET, SO_PEERGROUPS, got, &size) == 0);
@@ -404,7 +394,7 @@ TEST(UnixOptionsTest, PeerGroups) {
 
 TEST(UnixOptionsTest, TimestampOfDatagrams) {
   for (int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET}) {
-    Pair p(type);
+    SocketPair p(type);
     ASSERT_EQ(SetOption(p.b.get(), SO_TIMESTAMP, 1), 0);
     EXPECT_EQ(GetInt(p.b.get(), SO_TIMESTAMP), 1);
     EXPECT_EQ(GetInt(p.b.get(), SO_TIMESTAMPNS), 0);
@@ -420,7 +410,7 @@ TEST(UnixOptionsTest, TimestampOfDatagrams) {
 }
 
 TEST(UnixOptionsTest, KeptValues) {
-  Pair p;
+  SocketPair p;
   for (int name : {SO_DONTROUTE, SO_PASSSEC, SO_RXQ_OVFL, SO_SELECT_ERR_QUEUE, SO_BSDCOMPAT}) {
     int before = GetInt(p.a.get(), name);
     EXPECT_EQ(before, 0) << name;
@@ -440,7 +430,7 @@ TEST(UnixOptionsTest, KeptValues) {
 }
 
 TEST(UnixOptionsTest, ReceiveWaitsForLowWater) {
-  Pair p;
+  SocketPair p;
   ASSERT_EQ(SetOption(p.b.get(), SO_RCVLOWAT, 4), 0);
   Say(p.a.get(), "ab");
   EXPECT_EQ(Hear(p.b.get()), "ab");  // non-blocking: what there is
@@ -459,7 +449,7 @@ TEST(UnixOptionsTest, ReceiveWaitsForLowWater) {
 // Small messages count for more than their bytes: a buffer does not hold one for each byte of it.
 TEST(UnixQueueTest, SmallMessagesFillTheBuffer) {
   for (int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET}) {
-    Pair p(type);
+    SocketPair p(type);
     int sent = 0;
     while (sent < 100'000 && send(p.a.get(), "x", 1, MSG_DONTWAIT) == 1) ++sent;
     EXPECT_EQ(errno, EAGAIN);

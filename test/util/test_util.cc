@@ -107,11 +107,34 @@ std::string GetFile(const std::string& path) {
   return TryGetFile(path);
 }
 
+SocketPair::SocketPair(int type) {
+  int s[2];
+  CHECK_OR_DIE(socketpair(AF_UNIX, type, 0, s) == 0);
+  a = Fd(s[0]);
+  b = Fd(s[1]);
+}
+
 pid_t StartChild(const std::function<int()>& body) {
   fflush(nullptr);
   pid_t pid = fork();
   CHECK_OR_DIE(pid >= 0);
   if (pid == 0) _exit(body());
+  return pid;
+}
+
+pid_t StartPausedChild(const std::function<void()>& prepare) {
+  int ready[2];
+  CHECK_OR_DIE(pipe(ready) == 0);
+  pid_t pid = StartChild([&] {
+    prepare();
+    CHECK_OR_DIE(write(ready[1], "x", 1) == 1);
+    for (;;) pause();
+    return 0;
+  });
+  close(ready[1]);
+  char c;
+  CHECK_OR_DIE(read(ready[0], &c, 1) == 1);
+  close(ready[0]);
   return pid;
 }
 

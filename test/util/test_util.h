@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -73,6 +74,12 @@ class Fd {
   int fd_ = -1;
 };
 
+// socketpair(2) of AF_UNIX.
+struct SocketPair {
+  explicit SocketPair(int type = SOCK_STREAM);
+  Fd a, b;
+};
+
 // A directory under /tmp (or $TEST_TMPDIR) that is removed with all it holds.
 class TempDir {
  public:
@@ -96,6 +103,8 @@ std::string TryGetFile(const std::string& path);
 int InChild(const std::function<int()>& body);
 // The same without waiting.
 pid_t StartChild(const std::function<int()>& body);
+// A child that ran `prepare` and sleeps until a signal ends it.
+pid_t StartPausedChild(const std::function<void()>& prepare);
 // waitpid() that retries EINTR; answers the status, dies if there is no such child.
 int WaitFor(pid_t pid);
 // Runs a body in a child and expects it to return 0.

@@ -3,13 +3,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <signal.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
-
-#include "sentry/kernel/thread_group.h"
 
 namespace runsc {
 
@@ -80,12 +77,6 @@ ErrnoOr<Gid> KernelGid(Task& t, uint32_t gid) {
   if (gid == kNoId) return kNoId;
   Gid k = t.creds().user_ns->GidToKernel(gid);
   return k == kNoId ? ErrnoOr<Gid>(Errno::kInval) : k;
-}
-
-void RaiseSelf(Task& t, Signal signal) {
-  const Credentials& c = t.creds();
-  t.SendSignal(
-      UserSignalInfo(signal, t.group().PidIn(t.pid_ns()), c.user_ns->MungedUid(c.ruid), SI_USER));
 }
 
 ErrnoOr<size_t> CheckLength(size_t count) {

@@ -64,8 +64,6 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
 // Limits a write or truncation to RLIMIT_FSIZE: bytes allowed of [offset, offset+size). EFBIG
 // with SIGXFSZ if none.
 ErrnoOr<uint64_t> ClampToFileLimit(Task& t, uint64_t offset, uint64_t size);
-// SIGPIPE and SIGXFSZ, which look as if the process had sent them to the thread.
-void RaiseSelf(Task& t, Signal signal);
 // Argument check of lengths without a buffer: EINVAL above SSIZE_MAX, else clamped.
 ErrnoOr<size_t> CheckLength(size_t count);
 

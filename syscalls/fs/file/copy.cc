@@ -100,7 +100,7 @@ class Mover {
 ErrnoOr<size_t> WaitForRoom(Task& t, File& out, Pipe& pipe, bool nonblock) {
   auto room = [&]() -> ErrnoOr<size_t> {
     if (!pipe.has_readers()) {
-      RaiseSelf(t, Signal(SIGPIPE));
+      t.RaiseSelf(Signal(SIGPIPE));
       return Errno::kPipe;
     }
     size_t used = pipe.Available(), capacity = pipe.capacity();

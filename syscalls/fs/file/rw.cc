@@ -52,20 +52,11 @@ ErrnoOr<size_t> WriteOnce(File& file, IoContext& io, UserIn& src, int64_t offset
   return file.WriteAt(io, src, static_cast<uint64_t>(offset), &end);
 }
 
-// SO_RCVTIMEO or SO_SNDTIMEO in ns; 0: none, or no socket.
-int64_t SocketTimeout(File& file, std::atomic<int64_t> SocketOptions::* option) {
-  if (file.inode().type() != S_IFSOCK) return 0;
+// By SO_RCVTIMEO or SO_SNDTIMEO, if it is a socket.
+int64_t DeadlineOf(File& file, std::atomic<int64_t> SocketOptions::* option) {
+  if (file.inode().type() != S_IFSOCK) return Blocker::kForever;
   auto* socket = dynamic_cast<Socket*>(&file);
-  return socket == nullptr ? 0 : (socket->options().*option).load();
-}
-
-// The wait loop with a socket's time-out: EAGAIN at its end, and no restart (signal(7)).
-template <typename Op>
-ErrnoOr<size_t> BlockWithin(Task& t, File& file, EventMask mask, int64_t deadline, Op op) {
-  ErrnoOr<size_t> n = BlockOnFile(t, file, mask, op, deadline);
-  if (n.ok()) return n;
-  if (n.error() == Errno::kTimedout) return Errno::kAgain;
-  return n.error() == Errno::kRestartSys ? Errno::kIntr : n.error();
+  return DeadlineAfter(socket == nullptr ? 0 : (socket->options().*option).load());
 }
 
 ErrnoOr<size_t> CheckBuffer(UserAddr buf, size_t count) {
@@ -89,7 +80,7 @@ ErrnoOr<uint64_t> ClampToFileLimit(Task& t, uint64_t offset, uint64_t size) {
   uint64_t limit = t.Limit(RLIMIT_FSIZE);
   if (size == 0 || limit == RLIM_INFINITY) return size;
   if (offset >= limit) {
-    RaiseSelf(t, Signal(SIGXFSZ));
+    t.RaiseSelf(Signal(SIGXFSZ));
     return Errno::kFbig;
   }
   return std::min(size, limit - offset);
@@ -103,11 +94,13 @@ ErrnoOr<size_t> DoRead(Task& t, File& file, UserOut& dst, int64_t offset, uint32
     return offset < 0 ? file.Read(io, dst) : file.ReadAt(io, dst, static_cast<uint64_t>(offset));
   };
   constexpr EventMask kEvents = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-  const int64_t limit = SocketTimeout(file, &SocketOptions::receive_timeout);
-  size_t n = TRY(nowait       ? read()
-                 : limit != 0 ? BlockWithin(t, file, kEvents, MonotonicNanos() + limit, read)
-                              : BlockOnRead(t, file, kEvents, io, read));
-  if (n != 0) vfs::NotifyRead(file);
+  const int64_t deadline = DeadlineOf(file, &SocketOptions::receive_timeout);
+  ErrnoOr<size_t> n = nowait ? read()
+                      : deadline != Blocker::kForever
+                          ? BlockOnFile(t, file, kEvents, read, deadline)
+                          : BlockOnRead(t, file, kEvents, io, read);
+  if (!n.ok()) return AfterDeadline(n.error(), deadline);
+  if (*n != 0) vfs::NotifyRead(file);
   return n;
 }
 
@@ -119,19 +112,16 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
       ((file.flags() & O_APPEND) != 0 && (flags & kNoAppend) == 0) || (flags & RWF_APPEND) != 0;
   bool regular = file.inode().IsRegular();
   if (regular) TRY(LimitRegularWrite(t, file, src, offset, io.append));
-  const int64_t limit = SocketTimeout(file, &SocketOptions::send_timeout);
-  const int64_t deadline = limit != 0 ? MonotonicNanos() + limit : 0;
+  const int64_t deadline = DeadlineOf(file, &SocketOptions::send_timeout);
   size_t done = 0;
   Errno error = Errno::kOk;
   bool again = !regular && TakesPieces(file);
   do {
     auto write = [&] { return WriteOnce(file, io, src, offset); };
     constexpr EventMask kEvents = EPOLLOUT | EPOLLWRNORM;
-    ErrnoOr<size_t> n = nowait       ? write()
-                        : limit != 0 ? BlockWithin(t, file, kEvents, deadline, write)
-                                     : BlockOnFile(t, file, kEvents, write);
+    ErrnoOr<size_t> n = nowait ? write() : BlockOnFile(t, file, kEvents, write, deadline);
     if (!n.ok()) {
-      error = n.error();
+      error = AfterDeadline(n.error(), deadline);
       break;
     }
     done += *n;
@@ -140,7 +130,7 @@ ErrnoOr<size_t> DoWrite(Task& t, File& file, UserIn& src, int64_t offset, uint32
     if (done >= kLongWrite && t.Interrupted()) break;
   } while (again && src.remaining() != 0);
   if (error == Errno::kPipe && !regular && file.inode().type() != S_IFCHR) {
-    RaiseSelf(t, Signal(SIGPIPE));
+    t.RaiseSelf(Signal(SIGPIPE));
   }
   if (done == 0 && error != Errno::kOk) return error;
   if (done != 0) {
