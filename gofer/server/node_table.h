@@ -28,9 +28,8 @@ class Node : public RefCounted {
       : found_(std::move(found)), read_only_(read_only || found_.stands_in) {}
 
   int fd() const { return found_.fd.get(); }
-  uint32_t mode() const {
-    return found_.attr.mode;
-  }  // type bits as of the open, which never change
+  // Type bits as of the open, which never change.
+  uint32_t mode() const { return found_.attr.mode; }
   uint64_t dev() const { return found_.attr.dev; }
   // Its attributes for good, if something else stands in for it; else null.
   const Attr* fixed_attr() const { return found_.stands_in ? &found_.attr : nullptr; }

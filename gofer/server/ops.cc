@@ -27,9 +27,9 @@ Status CheckWritable(const Node& node) {
   return Ok();
 }
 
-Status ReplyNode(Call& call, const Node& parent, Found found) {
+Status ReplyNode(Call& call, bool read_only, Found found) {
   Attr attr = found.attr;
-  NodeId id = TRY(call.nodes.Add(MakeRef<Node>(std::move(found), parent.read_only())));
+  NodeId id = TRY(call.nodes.Add(MakeRef<Node>(std::move(found), read_only)));
   call.out.Put(NodeReply{id, attr});
   return Ok();
 }

@@ -97,8 +97,8 @@ class FdPath {
 ErrnoOr<Found> OpenChild(const Call& call, const Node& parent, const char* name);
 // Attributes of a node as it shows.
 ErrnoOr<Attr> AttrOf(const Node& node);
-// Registers what was found below `parent` and answers with a NodeReply.
-Status ReplyNode(Call& call, const Node& parent, Found found);
+// Registers what was found, `read_only` as its parent or its tree, and answers with a NodeReply.
+Status ReplyNode(Call& call, bool read_only, Found found);
 
 }  // namespace runsc::gofer
 

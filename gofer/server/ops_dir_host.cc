@@ -100,7 +100,7 @@ Status FinishEntry(Call& call, const Node& dir, const char* name, uint32_t uid, 
   }
   if (done.ok()) {
     made->attr = TRY(StatAt(fd, ""));
-    done = ReplyNode(call, dir, std::move(*made));
+    done = ReplyNode(call, dir.read_only(), std::move(*made));
   }
   if (!done.ok()) unlinkat(dir.fd(), name, directory ? AT_REMOVEDIR : 0);
   return done;

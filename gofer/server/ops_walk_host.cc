@@ -87,7 +87,7 @@ Status ReplyCreated(Call& call, const Node& dir, Fd fd) {
   Attr attr = TRY(StatAt(fd.get(), ""));
   Fd path(openat(AT_FDCWD, FdPath(fd.get()).c_str(), O_PATH | O_CLOEXEC));
   if (!path.ok()) return LastError();
-  TRY(ReplyNode(call, dir, {std::move(path), attr}));
+  TRY(ReplyNode(call, dir.read_only(), {std::move(path), attr}));
   call.donated = std::move(fd);
   return Ok();
 }
@@ -157,9 +157,7 @@ Status Attach(Call& call) {
   Fd fd(fcntl(tree.root.get(), F_DUPFD_CLOEXEC, 0));
   if (!fd.ok()) return LastError();
   Attr attr = TRY(StatAt(fd.get(), ""));
-  NodeId id = TRY(call.nodes.Add(MakeRef<Node>(Found{std::move(fd), attr}, tree.read_only)));
-  call.out.Put(NodeReply{id, attr});
-  return Ok();
+  return ReplyNode(call, tree.read_only, {std::move(fd), attr});
 }
 
 namespace {

@@ -15,15 +15,17 @@
 namespace runsc::gofer {
 namespace {
 
-// One allowed call; `arg` >= 0: only if (argument & mask) == value, and so for `arg2`.
-struct Allow {
-  int number;
+// (argument & mask) == value; `arg` < 0: nothing is asked.
+struct Condition {
   int arg = -1;
   uint64_t mask = 0;
   uint64_t value = 0;
-  int arg2 = -1;
-  uint64_t mask2 = 0;
-  uint64_t value2 = 0;
+};
+
+// One allowed call, if both hold.
+struct Allow {
+  int number;
+  Condition first{}, second{};
 };
 
 constexpr uint64_t kInt = 0xffffffff;
@@ -32,12 +34,12 @@ constexpr uint64_t kCwd = static_cast<uint32_t>(AT_FDCWD);
 
 const Allow kAllowed[] = {
     // The channel: sleep for requests, wake the sentry, donate descriptors, hear of hang-up.
-    {SCMP_SYS(futex), 1, kInt, FUTEX_WAIT},
-    {SCMP_SYS(futex), 1, kInt, FUTEX_WAKE},
-    {SCMP_SYS(futex), 1, kInt, FUTEX_WAIT_PRIVATE},  // mutexes
-    {SCMP_SYS(futex), 1, kInt, FUTEX_WAKE_PRIVATE},
+    {SCMP_SYS(futex), {1, kInt, FUTEX_WAIT}},
+    {SCMP_SYS(futex), {1, kInt, FUTEX_WAKE}},
+    {SCMP_SYS(futex), {1, kInt, FUTEX_WAIT_PRIVATE}},  // mutexes
+    {SCMP_SYS(futex), {1, kInt, FUTEX_WAKE_PRIVATE}},
     // pthread_join
-    {SCMP_SYS(futex), 1, kInt, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME},
+    {SCMP_SYS(futex), {1, kInt, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME}},
     {SCMP_SYS(sendmsg)},
     {SCMP_SYS(recvmsg)},
     {SCMP_SYS(poll)},
@@ -46,12 +48,12 @@ const Allow kAllowed[] = {
     {SCMP_SYS(openat2)},
     // Opening by descriptor (the working directory is /proc/self/fd), and creating: O_EXCL and
     // O_NOFOLLOW, so never through a symlink.
-    {SCMP_SYS(openat), 0, kInt, kCwd},
-    {SCMP_SYS(openat), 2, O_CREAT | O_EXCL | O_NOFOLLOW, O_CREAT | O_EXCL | O_NOFOLLOW},
+    {SCMP_SYS(openat), {0, kInt, kCwd}},
+    {SCMP_SYS(openat), {2, O_CREAT | O_EXCL | O_NOFOLLOW, O_CREAT | O_EXCL | O_NOFOLLOW}},
     {SCMP_SYS(close)},
-    {SCMP_SYS(fcntl), 1, kInt, F_DUPFD_CLOEXEC},  // attach
+    {SCMP_SYS(fcntl), {1, kInt, F_DUPFD_CLOEXEC}},  // attach
     // Reading attributes and directories.
-    {SCMP_SYS(statx), 2, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_NOFOLLOW},
+    {SCMP_SYS(statx), {2, AT_SYMLINK_NOFOLLOW, AT_SYMLINK_NOFOLLOW}},
     {SCMP_SYS(fstatfs)},
     {SCMP_SYS(getdents64)},
     {SCMP_SYS(lseek)},
@@ -60,26 +62,26 @@ const Allow kAllowed[] = {
     {SCMP_SYS(listxattr)},
     // Changing attributes. The paths of these are names in the working directory.
     {SCMP_SYS(fchown)},
-    {SCMP_SYS(fchownat), 4, kNoFollow, kNoFollow},
+    {SCMP_SYS(fchownat), {4, kNoFollow, kNoFollow}},
     {SCMP_SYS(fchmod)},
-    {SCMP_SYS(fchmodat), 0, kInt, kCwd},
-    {SCMP_SYS(utimensat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH},
+    {SCMP_SYS(fchmodat), {0, kInt, kCwd}},
+    {SCMP_SYS(utimensat), {3, AT_EMPTY_PATH, AT_EMPTY_PATH}},
     {SCMP_SYS(ftruncate)},
     {SCMP_SYS(setxattr)},
     {SCMP_SYS(removexattr)},
     {SCMP_SYS(fsync)},
     // Changing directories. mknodat: never a device.
     {SCMP_SYS(mkdirat)},
-    {SCMP_SYS(mknodat), 3, kInt, 0},
+    {SCMP_SYS(mknodat), {3, kInt, 0}},
     {SCMP_SYS(symlinkat)},
-    {SCMP_SYS(linkat), 0, kInt, kCwd, 4, kInt, AT_SYMLINK_FOLLOW},
+    {SCMP_SYS(linkat), {0, kInt, kCwd}, {4, kInt, AT_SYMLINK_FOLLOW}},
     {SCMP_SYS(unlinkat)},
     {SCMP_SYS(renameat2)},
     // Memory: malloc's, never executable.
-    {SCMP_SYS(mmap), 2, PROT_EXEC, 0},
-    {SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
+    {SCMP_SYS(mmap), {2, PROT_EXEC, 0}},
+    {SCMP_SYS(mprotect), {2, PROT_EXEC, 0}},
     {SCMP_SYS(munmap)},
-    {SCMP_SYS(mremap), 3, kInt, MREMAP_MAYMOVE},
+    {SCMP_SYS(mremap), {3, kInt, MREMAP_MAYMOVE}},
     {SCMP_SYS(madvise)},
     {SCMP_SYS(brk)},
     // Log lines, and aborting with a message.
@@ -100,16 +102,19 @@ const Allow kAllowed[] = {
 };
 
 int Add(scmp_filter_ctx ctx, const Allow& a) {
-  if (a.arg < 0) return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, a.number, 0, nullptr);
-  scmp_arg_cmp cmp[2] = {{static_cast<unsigned>(a.arg), SCMP_CMP_MASKED_EQ, a.mask, a.value},
-                         {static_cast<unsigned>(a.arg2), SCMP_CMP_MASKED_EQ, a.mask2, a.value2}};
-  return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, a.number, a.arg2 < 0 ? 1 : 2, cmp);
+  scmp_arg_cmp cmp[2];
+  unsigned count = 0;
+  for (const Condition& c : {a.first, a.second}) {
+    if (c.arg < 0) continue;
+    cmp[count++] = {static_cast<unsigned>(c.arg), SCMP_CMP_MASKED_EQ, c.mask, c.value};
+  }
+  return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, a.number, count, cmp);
 }
 
 // abort(3): a signal to itself and to nobody else.
 int AddAbort(scmp_filter_ctx ctx) {
   const auto own = static_cast<uint64_t>(getpid());
-  return Add(ctx, {SCMP_SYS(tgkill), 0, kInt, own, 2, kInt, SIGABRT});
+  return Add(ctx, {SCMP_SYS(tgkill), {0, kInt, own}, {2, kInt, SIGABRT}});
 }
 
 }  // namespace

@@ -114,7 +114,6 @@ TEST_F(ProcessContract, OthersChildrenAreLeftAlone) {
   EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
-// The stub is killed from outside while its guest runs, and while it waits.
 // Every call on a space whose process was killed before its first use ends, the first and the next.
 TEST_F(ProcessContract, KilledBeforeFirstUse) {
   DestroyPlatform();
@@ -135,6 +134,7 @@ TEST_F(ProcessContract, KilledBeforeFirstUse) {
   }
 }
 
+// The stub is killed from outside while its guest runs, and while it waits.
 TEST_F(ProcessContract, KilledStubIsGone) {
   for (bool running : {true, false}) {
     DestroyPlatform();

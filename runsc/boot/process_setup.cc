@@ -21,7 +21,7 @@ struct DefaultLimit {
 constexpr DefaultLimit kDefaults[] = {
     {RLIMIT_STACK, 8u << 20, UINT64_MAX},
     {RLIMIT_CORE, 0, UINT64_MAX},
-    {RLIMIT_NOFILE, 1024, 1u << 20},
+    {RLIMIT_NOFILE, 1024, FdTable::kMaxFiles},
     {RLIMIT_MEMLOCK, 8u << 20, 8u << 20},
     {RLIMIT_NPROC, 1u << 15, 1u << 15},
     {RLIMIT_SIGPENDING, 1u << 15, 1u << 15},
@@ -29,9 +29,6 @@ constexpr DefaultLimit kDefaults[] = {
     {RLIMIT_NICE, 0, 0},
     {RLIMIT_RTPRIO, 0, 0},
 };
-
-// The sandbox's fs.nr_open. A descriptor table of any size could be asked for above it.
-constexpr uint64_t kMaxFiles = 1u << 20;
 
 constexpr size_t kMaxDatabase = 4u << 20;
 
@@ -207,7 +204,7 @@ std::vector<std::pair<int, ResourceLimit>> MakeLimits(const ProcessConfig& proce
   for (const RlimitConfig& r : process.rlimits) {
     std::erase_if(out, [&](const auto& o) { return o.first == r.resource; });
     // Hosts raise their fs.nr_open, and specs made there ask for all of it, or for "no limit".
-    uint64_t most = r.resource == RLIMIT_NOFILE ? kMaxFiles : UINT64_MAX;
+    uint64_t most = r.resource == RLIMIT_NOFILE ? FdTable::kMaxFiles : UINT64_MAX;
     out.push_back({r.resource, {std::min(r.soft, most), std::min(r.hard, most)}});
   }
   return out;

@@ -98,6 +98,10 @@ class Credentials : public RefCounted {
   bool HasCap(int cap) const { return HasCapIn(cap, user_ns.get()); }
   bool HasCapIn(int cap, const UserNamespace* ns) const;
   bool InGroup(Gid gid) const;  // fsgid or a supplementary group
+  // kill(2): whether a sender with these ids may signal us without a capability.
+  bool TakesSignalsOf(Uid real, Uid effective) const {
+    return effective == suid || effective == ruid || real == suid || real == ruid;
+  }
 };
 
 }  // namespace runsc

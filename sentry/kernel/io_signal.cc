@@ -33,12 +33,6 @@ int64_t BandOf(IoEvent event) {
 constexpr SignalSet kOwnCodes =
     MakeSignalSet({SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD, SIGSYS});
 
-// fcntl(2): who set the owner must be allowed to signal it, as by kill(2) without capabilities.
-bool MaySignal(Uid real, Uid effective, const Credentials& target) {
-  return effective == 0 || effective == target.suid || effective == target.ruid ||
-         real == target.suid || real == target.ruid;
-}
-
 Ref<const Credentials> CredsOf(ThreadGroup& group, Task* thread) {
   if (thread != nullptr) return thread->SharedCreds();
   for (const Ref<Task>& t : group.tasks()) {
@@ -128,7 +122,10 @@ void IoSignal::Tell(std::optional<IoEvent> event) {
 void IoSignal::SendTo(const Target& from, ThreadGroup& group, Task* thread,
                       std::optional<IoEvent> event) {
   Ref<const Credentials> creds = CredsOf(group, thread);
-  if (!creds || !MaySignal(from.ids.real, from.ids.effective, *creds)) return;
+  // Who set the owner must be allowed to signal it; of capabilities only root's ids are known.
+  if (!creds) return;
+  const Ids& ids = from.ids;
+  if (ids.effective != 0 && !creds->TakesSignalsOf(ids.real, ids.effective)) return;
   int32_t number = signal();
   if (number != 0 && event) {
     runsc::Signal chosen(number);

@@ -25,7 +25,7 @@ ResourceLimit DefaultLimit(int resource) {
     case RLIMIT_CORE:
       return {0, kInfinity};
     case RLIMIT_NOFILE:
-      return {1024, 1 << 20};
+      return {1024, FdTable::kMaxFiles};
     case RLIMIT_MEMLOCK:
       return {8 * kMiB, 8 * kMiB};
     case RLIMIT_SIGPENDING:

@@ -35,7 +35,8 @@ bool RunMap::Meets(AddrRange range) {
 bool RunMap::CanJoin(uint64_t start, const Run& a, const Run& b) {
   uint64_t size = a.end - start;
   return a.fd == b.fd && a.offset + size == b.offset && a.owned == b.owned && a.cow == b.cow &&
-         a.storable == b.storable && a.reusable == b.reusable && a.readable == b.readable && a.writable == b.writable &&
+         a.storable == b.storable && a.reusable == b.reusable && a.readable == b.readable &&
+         a.writable == b.writable &&
          (a.sentry == nullptr ? b.sentry == nullptr : a.sentry + size == b.sentry);
 }
 

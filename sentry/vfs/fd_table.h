@@ -29,6 +29,9 @@ class FdTable : public RefCounted {
   ErrnoOr<Ref<File>> GetReadable(FdNum fd);
   ErrnoOr<Ref<File>> GetWritable(FdNum fd);
 
+  // fs.nr_open: RLIMIT_NOFILE goes no higher.
+  static constexpr uint64_t kMaxFiles = 1 << 20;
+
   // Lowest free descriptor at or above `min` and below `limit` (RLIMIT_NOFILE): EMFILE.
   ErrnoOr<FdNum> Install(Ref<File> file, bool cloexec, uint64_t limit, int32_t min = 0);
   // EMFILE if Install would: for calls that must not begin what they cannot finish.

@@ -16,10 +16,9 @@
 namespace runsc {
 namespace {
 
-// What /proc/sys/fs/inotify says.
-constexpr size_t kMaxQueued = 16384;   // max_queued_events, of an instance
-constexpr size_t kMaxInstances = 128;  // max_user_instances
-constexpr size_t kMaxWatches = 65536;  // max_user_watches
+using inotify::kMaxInstances;
+using inotify::kMaxQueued;
+using inotify::kMaxWatches;
 
 // What each user holds of these.
 struct Usage {

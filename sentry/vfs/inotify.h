@@ -18,8 +18,13 @@ namespace runsc {
 class Inotify;
 
 namespace inotify {
+// /proc/sys/fs/inotify.
+inline constexpr size_t kMaxQueued = 16384;   // max_queued_events, of an instance
+inline constexpr size_t kMaxInstances = 128;  // max_user_instances
+inline constexpr size_t kMaxWatches = 65536;  // max_user_watches
+
 void Unmounted(const Filesystem& fs);
-}
+}  // namespace inotify
 
 // One watch of one instance on one inode.
 class InotifyWatch : public RefCounted {

@@ -61,15 +61,23 @@ Status ReadCreds(Task& t, const char* data, size_t size, ControlData* out) {
   return Ok();
 }
 
-// Appends one header and its data to the guest's buffer; short buffers cut the data.
+// Appends one header and its data to the guest's buffer. What finds no room is left out, which
+// truncated() tells.
 class ControlWriter {
  public:
   ControlWriter(Task& t, UserAddr base, uint64_t size) : t_(t), base_(base), size_(size) {}
 
-  bool HasRoomFor(uint64_t data) const { return at_ + kHeader + data <= size_; }
+  // Whether `data` bytes after a header fit; if not, they count as left out.
+  bool Fits(uint64_t data) {
+    bool fits = at_ + kHeader + data <= size_;
+    truncated_ |= !fits;
+    return fits;
+  }
   // Bytes of data that fit after a header.
   uint64_t Room() const { return at_ + kHeader >= size_ ? 0 : size_ - at_ - kHeader; }
   uint64_t written() const { return at_; }
+  void SetTruncated() { truncated_ = true; }
+  bool truncated() const { return truncated_; }
 
   Status Add(int type, const void* data, uint64_t size) {
     cmsghdr header{};
@@ -87,10 +95,11 @@ class ControlWriter {
   const UserAddr base_;
   const uint64_t size_;
   uint64_t at_ = 0;
+  bool truncated_ = false;
 };
 
 Status WriteRights(Task& t, const std::vector<Ref<File>>& files, bool cloexec,
-                   ControlWriter& writer, bool* truncated) {
+                   ControlWriter& writer) {
   size_t fit = std::min<size_t>(files.size(), writer.Room() / sizeof(int32_t));
   std::vector<int32_t> numbers;
   for (size_t i = 0; i < fit; ++i) {
@@ -98,28 +107,20 @@ Status WriteRights(Task& t, const std::vector<Ref<File>>& files, bool cloexec,
     if (!fd.ok()) break;
     numbers.push_back(fd->value);
   }
-  if (numbers.size() < files.size()) *truncated = true;
+  if (numbers.size() < files.size()) writer.SetTruncated();
   if (numbers.empty()) return Ok();
   return writer.Add(SCM_RIGHTS, numbers.data(), numbers.size() * sizeof(int32_t));
 }
 
-Status WriteCreds(Task& t, const SocketCreds& creds, ControlWriter& writer, bool* truncated) {
+Status WriteCreds(Task& t, const SocketCreds& creds, ControlWriter& writer) {
   const UserNamespace& ns = *t.creds().user_ns;
   ucred out{SeenPid(t, creds.process), ns.MungedUid(creds.uid), ns.MungedGid(creds.gid)};
-  if (!writer.HasRoomFor(sizeof(out))) {
-    *truncated = true;
-    return Ok();
-  }
-  return writer.Add(SCM_CREDENTIALS, &out, sizeof(out));
+  return writer.Fits(sizeof(out)) ? writer.Add(SCM_CREDENTIALS, &out, sizeof(out)) : Ok();
 }
 
 // Writes a descriptor of the sender; the error in its place if there can be none.
-Status WritePidFd(Task& t, const SocketCreds& creds, ControlWriter& writer, bool* truncated) {
-  if (!writer.HasRoomFor(sizeof(int32_t))) {
-    *truncated = true;
-    return Ok();
-  }
-  if (!creds.process) return Ok();
+Status WritePidFd(Task& t, const SocketCreds& creds, ControlWriter& writer) {
+  if (!writer.Fits(sizeof(int32_t)) || !creds.process) return Ok();
   ErrnoOr<FdNum> fd =
       t.fds().Install(NewPidFd(*creds.process, 0, t.creds_ref()), true, t.Limit(RLIMIT_NOFILE));
   int32_t number = fd.ok() ? fd->value : -static_cast<int32_t>(fd.error());
@@ -129,15 +130,11 @@ Status WritePidFd(Task& t, const SocketCreds& creds, ControlWriter& writer, bool
 }
 
 // The time of the receive, which is when Linux stamps what has none yet.
-Status WriteTime(Task& t, int type, ControlWriter& writer, bool* truncated) {
+Status WriteTime(int type, ControlWriter& writer) {
   int64_t now = ClockNanos(ClockId::kRealtime);
   bool nanos = type == SO_TIMESTAMPNS_OLD || type == SO_TIMESTAMPNS_NEW;
   int64_t time[2] = {now / 1000000000, now % 1000000000 / (nanos ? 1 : 1000)};
-  if (!writer.HasRoomFor(sizeof(time))) {
-    *truncated = true;
-    return Ok();
-  }
-  return writer.Add(type, time, sizeof(time));
+  return writer.Fits(sizeof(time)) ? writer.Add(type, time, sizeof(time)) : Ok();
 }
 
 }  // namespace
@@ -170,17 +167,13 @@ ErrnoOr<ControlData> ReadControl(Task& t, UserAddr control, uint64_t size) {
 
 ErrnoOr<ControlOut> WriteControl(Task& t, const ControlData& data, UserAddr control, uint64_t size,
                                  const ControlWants& wants) {
-  ControlOut out;
   ControlWriter writer(t, control, control.IsNull() ? 0 : size);
   const SocketCreds sender = data.creds.value_or(SocketCreds());
-  if (wants.timestamp != 0) TRY(WriteTime(t, wants.timestamp, writer, &out.truncated));
-  if (wants.creds) TRY(WriteCreds(t, sender, writer, &out.truncated));
-  if (!data.files.empty()) {
-    TRY(WriteRights(t, data.files, wants.cloexec, writer, &out.truncated));
-  }
-  if (wants.pidfd) TRY(WritePidFd(t, sender, writer, &out.truncated));
-  out.written = writer.written();
-  return out;
+  if (wants.timestamp != 0) TRY(WriteTime(wants.timestamp, writer));
+  if (wants.creds) TRY(WriteCreds(t, sender, writer));
+  if (!data.files.empty()) TRY(WriteRights(t, data.files, wants.cloexec, writer));
+  if (wants.pidfd) TRY(WritePidFd(t, sender, writer));
+  return ControlOut{.written = writer.written(), .truncated = writer.truncated()};
 }
 
 }  // namespace runsc

@@ -14,11 +14,9 @@
 namespace runsc {
 namespace {
 
-constexpr uint64_t kMaxFiles = 1 << 20;  // fs.nr_open
-
 Status ChangeLimit(Task& t, ThreadGroup& g, int resource, const abi::Rlimit64& limit) {
   if (limit.cur > limit.max) return Errno::kInval;
-  if (resource == RLIMIT_NOFILE && limit.max > kMaxFiles) return Errno::kPerm;
+  if (resource == RLIMIT_NOFILE && limit.max > FdTable::kMaxFiles) return Errno::kPerm;
   ResourceLimit old = g.GetLimit(resource);
   if (limit.max > old.hard && !t.creds().HasCap(CAP_SYS_RESOURCE)) return Errno::kPerm;
   g.SetLimit(resource, ResourceLimit{limit.cur, limit.max});

@@ -14,6 +14,7 @@
 #include "platform/abi/termios.h"
 #include "sentry/fs/host/descriptor.h"
 #include "sentry/fs/tty/devpts.h"
+#include "sentry/fs/tty/terminal.h"
 #include "sentry/fs/tty/tty_jobs.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/thread_group.h"
@@ -33,9 +34,7 @@ class HostTerminal final : public ControllingTty {
   void OnDisassociate() override { jobs_.Forget(); }
   void HangUp() override { jobs_.Hangup(); }  // whoever started the sandbox keeps its terminal
   void OnAssociate(Session& session) override { jobs_.Associate(session); }
-  DeviceId device() override {
-    return devpts_ ? DeviceId{kPtsMajor, static_cast<uint32_t>(index_)} : host_device();
-  }
+  DeviceId device() override { return devpts_ ? Terminal::DeviceOf(index_) : host_device(); }
   DeviceId host_device() const { return descriptor_->device(); }
   Ref<ProcessGroup> Foreground() override { return jobs_.Foreground(); }
   ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
@@ -59,7 +58,6 @@ class HostTerminal final : public ControllingTty {
   }
 
  private:
-  static constexpr uint32_t kPtsMajor = 136;
   const Ref<Descriptor> descriptor_;
   TtyJobs jobs_;
   Ref<Devpts> devpts_;

@@ -35,16 +35,14 @@ Attr OwnedBy(Task& task, Attr attr) {
 namespace {
 
 // A text file of a task.
-class TaskText final : public TextInode {
+class TaskText final : public TaskTextInode {
  public:
   TaskText(Ref<ProcFs> fs, Ref<Task> task, uint32_t permissions, bool guarded,
            TaskTextFunction function)
-      : TextInode(fs, permissions),
+      : TaskTextInode(fs, std::move(task), permissions),
         proc_(*fs),
-        task_(std::move(task)),
         guarded_(guarded),
         function_(function) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
   ErrnoOr<std::string> Text(const OpContext& ctx) override {
     if (guarded_) TRY(CheckTaskAccess(ctx, *task_));
     ErrnoOr<std::string> text = function_(ctx, proc_, *task_);
@@ -55,7 +53,6 @@ class TaskText final : public TextInode {
 
  private:
   ProcFs& proc_;
-  const Ref<Task> task_;
   const bool guarded_;
   const TaskTextFunction function_;
 };

@@ -61,11 +61,10 @@ class FdLink final : public SyntheticInode {
   const int32_t fd_;
 };
 
-class FdInfoFile final : public TextInode {
+class FdInfoFile final : public TaskTextInode {
  public:
   FdInfoFile(Ref<ProcFs> fs, Ref<Task> task, int32_t fd)
-      : TextInode(fs, 0400), proc_(*fs), task_(std::move(task)), fd_(fd) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+      : TaskTextInode(fs, std::move(task), 0400), proc_(*fs), fd_(fd) {}
   ErrnoOr<std::string> Text(const OpContext& ctx) override {
     TRY(CheckTaskAccess(ctx, *task_));
     Ref<FdTable> fds = task_->SharedFds();
@@ -81,7 +80,6 @@ class FdInfoFile final : public TextInode {
 
  private:
   ProcFs& proc_;
-  const Ref<Task> task_;
   const int32_t fd_;
 };
 

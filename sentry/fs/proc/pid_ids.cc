@@ -33,11 +33,10 @@ ErrnoOr<std::vector<IdExtent>> ParseExtents(std::string_view text) {
   return out;
 }
 
-class IdMapFile final : public TextInode {
+class IdMapFile final : public TaskTextInode {
  public:
   IdMapFile(Ref<ProcFs> fs, Ref<Task> task, bool gid)
-      : TextInode(std::move(fs), 0644), task_(std::move(task)), gid_(gid) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+      : TaskTextInode(std::move(fs), std::move(task), 0644), gid_(gid) {}
   ErrnoOr<std::string> Text(const OpContext&) override {
     Ref<UserNamespace> ns = TRY(NamespaceOf(*task_));
     std::string out;
@@ -68,15 +67,13 @@ class IdMapFile final : public TextInode {
            (gid_ ? parent.GidFromKernel(creds.egid) : parent.UidFromKernel(creds.euid));
   }
 
-  const Ref<Task> task_;
   const bool gid_;
 };
 
-class SetgroupsFile final : public TextInode {
+class SetgroupsFile final : public TaskTextInode {
  public:
   SetgroupsFile(Ref<ProcFs> fs, Ref<Task> task)
-      : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+      : TaskTextInode(std::move(fs), std::move(task), 0644) {}
   ErrnoOr<std::string> Text(const OpContext&) override {
     Ref<UserNamespace> ns = TRY(NamespaceOf(*task_));
     return std::string(ns->setgroups_allowed() ? "allow\n" : "deny\n");
@@ -89,9 +86,6 @@ class SetgroupsFile final : public TextInode {
     if (text != "allow") return Errno::kInval;
     return ns->setgroups_allowed() ? Ok() : Status(Errno::kPerm);
   }
-
- private:
-  const Ref<Task> task_;
 };
 
 }  // namespace

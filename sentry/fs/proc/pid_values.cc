@@ -30,28 +30,22 @@ ErrnoOr<uint64_t> ParseNumber(std::string_view text, uint64_t most, int base) {
 }
 
 // comm can be written by its own process.
-class CommFile final : public TextInode {
+class CommFile final : public TaskTextInode {
  public:
-  CommFile(Ref<ProcFs> fs, Ref<Task> task)
-      : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+  CommFile(Ref<ProcFs> fs, Ref<Task> task) : TaskTextInode(std::move(fs), std::move(task), 0644) {}
   ErrnoOr<std::string> Text(const OpContext&) override { return task_->name() + "\n"; }
   Status Store(const OpContext& ctx, std::string_view text) override {
     if (ctx.task == nullptr || &ctx.task->group() != &task_->group()) return Errno::kInval;
     task_->SetName(text.substr(0, text.find('\n')));
     return Ok();
   }
-
- private:
-  const Ref<Task> task_;
 };
 
 // oom_score_adj: kept per process; there is no killer of ours that would read it.
-class OomAdjFile final : public TextInode {
+class OomAdjFile final : public TaskTextInode {
  public:
   OomAdjFile(Ref<ProcFs> fs, Ref<Task> task)
-      : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+      : TaskTextInode(std::move(fs), std::move(task), 0644) {}
   ErrnoOr<std::string> Text(const OpContext&) override {
     return std::to_string(task_->group().state().oom_score_adj.load()) + "\n";
   }
@@ -68,17 +62,13 @@ class OomAdjFile final : public TextInode {
     task_->group().state().oom_score_adj = value;
     return Ok();
   }
-
- private:
-  const Ref<Task> task_;
 };
 
 // timerslack_ns (prctl(2) PR_SET_TIMERSLACK) of the process's first thread.
-class TimerSlackFile final : public TextInode {
+class TimerSlackFile final : public TaskTextInode {
  public:
   TimerSlackFile(Ref<ProcFs> fs, Ref<Task> task)
-      : TextInode(std::move(fs), 0666), task_(std::move(task)) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+      : TaskTextInode(std::move(fs), std::move(task), 0666) {}
   ErrnoOr<std::string> Text(const OpContext& ctx) override {
     TRY(Check(ctx));
     uint64_t slack = IsRealtime() ? 0 : task_->state().timer_slack.load();
@@ -105,16 +95,13 @@ class TimerSlackFile final : public TextInode {
     if (!theirs) return Errno::kSrch;
     return ctx.creds.HasCapIn(CAP_SYS_NICE, theirs->user_ns.get()) ? Ok() : Status(Errno::kPerm);
   }
-
-  const Ref<Task> task_;
 };
 
 // coredump_filter: which mappings a core has (core(5)); kept, as we write none.
-class CoredumpFilterFile final : public TextInode {
+class CoredumpFilterFile final : public TaskTextInode {
  public:
   CoredumpFilterFile(Ref<ProcFs> fs, Ref<Task> task)
-      : TextInode(std::move(fs), 0644), task_(std::move(task)) {}
-  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+      : TaskTextInode(std::move(fs), std::move(task), 0644) {}
   ErrnoOr<std::string> Text(const OpContext&) override {
     if (!task_->SharedMm()) return std::string();
     return StrPrintf("%08x\n", task_->group().state().coredump_filter.load());
@@ -126,9 +113,6 @@ class CoredumpFilterFile final : public TextInode {
     task_->group().state().coredump_filter = static_cast<uint32_t>(value) & kBits;
     return Ok();
   }
-
- private:
-  const Ref<Task> task_;
 };
 
 }  // namespace

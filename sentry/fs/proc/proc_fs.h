@@ -70,6 +70,17 @@ Status CheckTaskAccess(const OpContext& ctx, Task& task);
 // Attributes of an entry that belongs to `task`: its effective ids, or root if it is not dumpable.
 Attr OwnedBy(Task& task, Attr attr);
 
+// A text file that belongs to a task, which may have exited.
+class TaskTextInode : public TextInode {
+ public:
+  TaskTextInode(Ref<ProcFs> fs, Ref<Task> task, uint32_t permissions)
+      : TextInode(std::move(fs), permissions), task_(std::move(task)) {}
+  ErrnoOr<Attr> GetAttr() override { return OwnedBy(*task_, TRY(TextInode::GetAttr())); }
+
+ protected:
+  const Ref<Task> task_;
+};
+
 }  // namespace runsc
 
 #endif  // SENTRY_FS_PROC_PROC_FS_H_

@@ -6,6 +6,8 @@
 #include "platform/base/strings.h"
 #include "sentry/fs/proc/kernel_text.h"
 #include "sentry/fs/proc/proc_fs.h"
+#include "sentry/vfs/fd_table.h"
+#include "sentry/vfs/inotify.h"
 
 namespace runsc {
 namespace {
@@ -45,8 +47,10 @@ std::string Uuid() {
 
 struct Constant {
   const char* name;
-  const char* text;
+  std::string text;
 };
+
+std::string Line(uint64_t value) { return std::to_string(value) + "\n"; }
 
 Ref<StaticDir> Constants(const Ref<ProcFs>& fs, std::initializer_list<Constant> rows) {
   Ref<StaticDir> dir = MakeRef<StaticDir>(fs);
@@ -94,14 +98,14 @@ Ref<SyntheticInode> NewSysctlDir(const Ref<ProcFs>& fs) {
   dir->Add("kernel", KernelDir(fs));
   Ref<StaticDir> files = Constants(fs, {{"file-max", "9223372036854775807\n"},
                                         {"file-nr", "0\t0\t9223372036854775807\n"},
-                                        {"nr_open", "1048576\n"},
+                                        {"nr_open", Line(FdTable::kMaxFiles)},
                                         {"pipe-max-size", "1048576\n"},
                                         {"protected_hardlinks", "0\n"},
                                         {"protected_symlinks", "0\n"},
                                         {"suid_dumpable", "0\n"}});
-  files->Add("inotify", Constants(fs, {{"max_queued_events", "16384\n"},
-                                       {"max_user_instances", "128\n"},
-                                       {"max_user_watches", "65536\n"}}));
+  files->Add("inotify", Constants(fs, {{"max_queued_events", Line(inotify::kMaxQueued)},
+                                       {"max_user_instances", Line(inotify::kMaxInstances)},
+                                       {"max_user_watches", Line(inotify::kMaxWatches)}}));
   files->Add("epoll", Constants(fs, {{"max_user_watches", "1000000\n"}}));
   files->Add("mqueue", MakeRef<StaticDir>(fs));
   dir->Add("fs", std::move(files));

@@ -76,7 +76,9 @@ class Terminal final : public ControllingTty {
   void OnAssociate(Session& session) override { jobs_.Associate(session); }
   ErrnoOr<Ref<File>> OpenAgain(const OpContext& ctx, const Path& path, uint32_t flags) override;
   Ref<ProcessGroup> Foreground() override { return jobs_.Foreground(); }
-  DeviceId device() override { return {136, static_cast<uint32_t>(index_)}; }
+  DeviceId device() override { return DeviceOf(index_); }
+  // Of a slave, by its number in devpts.
+  static DeviceId DeviceOf(int index) { return {136, static_cast<uint32_t>(index)}; }
 
  private:
   // What typing changed for readers of both sides.
